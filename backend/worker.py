@@ -16,6 +16,7 @@ from backend.report import mlflow_child
 from backend.score.engines import named
 from backend.score.fill import SLICE_S, fill, mark_of
 from backend.score.prelabel import champion_and_ranker, prelabel
+from backend.train.certify import certify_all
 from backend.train.child import Children
 from backend.train.due import ask_for_due
 from backend.train.retrain import heal, retrain
@@ -112,6 +113,15 @@ def checks(database: Database, settings: Settings, encoders: Encoders) -> list[C
 
     drift_checked_at = -math.inf
 
+    certified_at = -math.inf
+
+    def certificates() -> None:
+        nonlocal certified_at
+        drift = time.monotonic() - certified_at >= DRIFT_EVERY_S
+        if drift:
+            certified_at = time.monotonic()
+        certify_all(database, drift=drift)
+
     def due_runs() -> None:
         nonlocal drift_checked_at
         drift = time.monotonic() - drift_checked_at >= DRIFT_EVERY_S
@@ -129,6 +139,7 @@ def checks(database: Database, settings: Settings, encoders: Encoders) -> list[C
     if settings.mlflow_tracking_uri:
         found.append(Check("missing exports", SLOW_CHECK_EVERY_S, in_thread(missing_exports)))
         found.append(Check("answers for MLflow", ASSESS_EVERY_S, in_thread(ask_for_assessments, database)))
+    found.append(Check("certificates", SLOW_CHECK_EVERY_S, in_thread(certificates)))
     found.append(Check("due runs and drift", SLOW_CHECK_EVERY_S, in_thread(due_runs)))
     return found
 

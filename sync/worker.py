@@ -23,6 +23,7 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.opinions import further
 from labelloop.store.tables import jobs, loops
 from sync.adopting.newcomers import take_newcomers
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
@@ -31,6 +32,8 @@ from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
 from sync.media.watching import FIRST_LOOK_S, Watch
 from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
+from sync.pull.agree import weighs
+from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
 
@@ -65,6 +68,7 @@ class SyncJobs:
         self._forms: dict[str, str] = {}
         self._memories: dict[str, Memory] = {}
         self._unshown: dict[str, dict[TaskId, datetime]] = {}
+        self._rules: dict[str, bytes] = {}
         self._pulled_at: dict[str, float] = {}
         self._answered_at: dict[str, float] = {}
 
@@ -73,6 +77,9 @@ class SyncJobs:
 
     def pull(self, loop: str) -> None:
         self._do(loop, self._pull)
+
+    def opinions(self, loop: str) -> None:
+        self._do(loop, self._opinions)
 
     def ask_for_all(self) -> None:
         """Ask for a push and a pull of every loop, in case a doorbell or a job was lost; no pull of a loop that was
@@ -117,6 +124,7 @@ class SyncJobs:
     def _pull(self, spec: LoopSpec) -> None:
         full = _due(self._sweep_at, spec.name, SWEEP_EVERY_S)
         memory = self._memories.setdefault(spec.name, Memory())
+        self._settle_if_new(spec)
         self._pulled_at[spec.name] = time.monotonic()  # before the pull: a doorbell during it asks for another
         try:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
@@ -129,6 +137,19 @@ class SyncJobs:
             if full and isinstance(exc, Retriable):
                 self._sweep_at.pop(spec.name, None)
             raise
+
+    def _opinions(self, spec: LoopSpec) -> None:
+        settle_opinions(self.database, spec)
+
+    def _settle_if_new(self, spec: LoopSpec) -> None:
+        """Ask for a look at all opinions if loop.yaml has changed, or this worker is new."""
+        rule = spec.sha256()
+        if self._rules.get(spec.name) == rule:
+            return
+        with self.database.transaction() as conn:
+            if weighs(spec) or (not spec.queue.second and further.any_waits(conn, spec.name)):
+                jobs.ask(conn, jobs.OPINIONS, spec.name)
+        self._rules[spec.name] = rule
 
     def _do(self, loop: str, hop: Callable[[LoopSpec], None]) -> None:
         """Run a hop on a loop that is at work. A failed job is not retried by itself: the next check asks for it."""
@@ -184,12 +205,12 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 
 
 def duties(own: SyncJobs) -> Duties:
-    """Return what the worker does: two jobs, and periodic checks."""
+    """Return what the worker does: three jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
     watch = Watch(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
-        jobs={jobs.PUSH: own.push, jobs.PULL: own.pull},
+        jobs={jobs.PUSH: own.push, jobs.PULL: own.pull, jobs.OPINIONS: own.opinions},
         checks=[
             Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all)),
             Check("callbacks are sent", LOOK_EVERY_S, sender.look),

@@ -8,16 +8,18 @@ from dataclasses import asdict
 from typing import Any
 
 from labelloop.answers import error_rate, measures
-from labelloop.answers.error_rate import WANTED, Drawn, Estimate, Rate
+from labelloop.answers.error_rate import WANTED, Drawn, Estimate, Known, Rate
 from labelloop.answers.item_scores import item_score
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.estimates.champion import Held
 from labelloop.store.questions import error_rate as questions
 from labelloop.store.questions.error_rate import Answered, LeftOut, Open, Ranked, Step
 
 Report = dict[str, Any]
+Predicted = Answered | Ranked | Held
 LATER = 0.2
 """Share of a stratum that came after its newest answered output, from which the report says so."""
 LANE_WORDS = {"holdout": "hold-out", "control": "control", "audit": "audit"}
@@ -45,12 +47,14 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
     }
     newest = {row.triggered: row.received_at for row, _ in sorted(clear, key=lambda pair: pair[0].received_at)}
     outputs = {triggered: [0] * (len(times) + 1) for triggered, times in begins.items()}
+    known = {triggered: [Known(0, 0.0)] * (len(times) + 1) for triggered, times in begins.items()}
     later = Counter[bool]()
     for size in questions.sizes(conn, spec.name, begins, newest, step):
         outputs[size.triggered][size.period] = size.n
+        known[size.triggered][size.period] = Known(size.n, size.doubt)
         later[size.triggered] += size.later
-    drawn = [Drawn(row.triggered, row.received_at, row.group_key, loss) for row, loss in clear]
-    found = error_rate.estimate(drawn, begins, outputs)
+    drawn = [Drawn(row.triggered, row.received_at, row.group_key, loss, row.doubt) for row, loss in clear]
+    found = error_rate.estimate(drawn, begins, outputs, known)
     open_ = questions.open_(conn, spec.name, step)
     report: Report = {
         "metric": "error rate" if spec.config.answer.kind is Kind.LABEL else "loss",
@@ -76,8 +80,8 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
     return {**report, "sentences": list(_sentences(report))}
 
 
-def loss_of(config: LabelingConfig, row: Answered | Ranked) -> float | None:
-    """Return 1 - the item score of the pipeline's label, 0 to 1. If the reviewers disagree it is their mean.
+def loss_of(config: LabelingConfig, row: Predicted) -> float | None:
+    """Return 1 - the item score of the model's label, 0 to 1. If the reviewers disagree it is their mean.
 
     It is None if no reviewer gave a clear answer.
     """
@@ -89,7 +93,7 @@ def loss_of(config: LabelingConfig, row: Answered | Ranked) -> float | None:
 
 
 def _rate(rate: Rate) -> Report:
-    return {name: getattr(rate, name) for name in ("outputs", "answers", "value", "low", "high")}
+    return {name: getattr(rate, name) for name in ("outputs", "answers", "value", "low", "high", "slope")}
 
 
 def _stratum(spec: LoopSpec, found: Estimate, triggered: bool, open_: Mapping[bool, Open]) -> Report:
@@ -136,6 +140,8 @@ def _sentences(report: Report) -> Iterable[str]:
         found = f"The mean loss (1 - item score) of {every} is about {value}" if loss else ""
         found = found or f"About {value} of {every} are incorrect"
         yield f"{found} ({interval}). This is estimated from {_answers(report['answers'])} that chance chose."
+    if any(stratum["slope"] for stratum in report["strata"]):
+        yield "The model's own confidence, compared with these answers, makes the interval narrower."
     if loss:
         yield f"The item score, 0 to 1, is {report['score']}."
     yield from _about_measures(report["measures"])

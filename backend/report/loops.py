@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
+from backend.report.estimates.judge import judge_report
+from backend.report.estimates.opinions import headline, person_line
+from backend.report.estimates.progress import progress_headline
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -52,10 +55,10 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
     It has the loop's summary, the error rate of its pipeline and of each step, runs, versions and the learning curve.
-    It also has changes of champion, reviewers, figures by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is
-    the fall of the champion's accuracy that would be found, or None if none is looked for. `label_studio_url` is the
-    address at which people open Label Studio, if the services use another one. Raises UsageError if there is no such
-    loop.
+    `progress` is one sentence about what more answers would bring. It also has changes of champion, reviewers, figures
+    by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the champion's accuracy that would be
+    found, or None if none is looked for. `label_studio_url` is the address at which people open Label Studio, if the
+    services use another one. Raises UsageError if there is no such loop.
     """
     names = loops.names(conn, archived=True)
     # The name is compared in Python, because Postgres refuses a text that holds a NUL.
@@ -67,6 +70,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
         {
             **_summary(conn, loop),
             "error_rate": error_rate_report(conn, spec),
+            "judge": judge_report(conn, loop)["sentences"][0] if spec.judge is not None else None,
             "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
@@ -75,9 +79,11 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
                 for version in version_store.list_(conn, loop)
             ],
             "curve": learning_curve(conn, loop, metric_of(spec.config.answer)),
+            "progress": progress_headline(conn, spec),
             "fall": _findable(watch(conn, spec)) if spec.retrain.drift and spec.learner.is_trained else None,
             "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
-            "people": people.work(conn, loop),
+            "people": [person_line(row) for row in people.work(conn, loop)],
+            "opinions": headline(conn, spec),
             "unreadable_answers": [
                 _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
             ],
@@ -103,6 +109,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
+        "accepted": states["accepted"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
         "media_held": holding.held(conn, loop),

@@ -33,7 +33,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     for name, page in PAGES.items():
         bp.add_url_rule(f"/loops/<loop>/{name}", name, partial(api.of_loop, page))
     bp.add_url_rule("/runs/<run_id>", "run", api.run)
-    bp.add_url_rule("/runs/<run_id>/progress", "progress", api.progress)
+    bp.add_url_rule("/runs/<run_id>/progress", "run_progress", api.progress)
     bp.add_url_rule("/versions/<version_id>", "version", api.version)
     bp.add_url_rule("/versions/<version_id>/card", "card", api.card)
     bp.add_url_rule("/versions/<version_id>/file", "file", api.file)

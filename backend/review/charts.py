@@ -74,6 +74,12 @@ def side_by_side(report: Mapping[str, Any]) -> str:
     return _cached("sides", drawn)
 
 
+def drawn(kind: str, draw: Callable[[Any, Any], None], data: object) -> str:
+    """Draw the chart of another module, once for each content; "" if there is no data. `kind` is its name."""
+    _KINDS.setdefault(kind, draw)
+    return _cached(kind, data)
+
+
 def _cached(kind: str, data: object) -> str:
     if not data:
         return ""
@@ -93,7 +99,8 @@ def _draw(kind: str, size: str, data: str) -> str:
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache belong to the process
         # Margins are given in inches, because matplotlib would draw everything twice to find them.
-        left, top = (SIDES_LEFT_IN if kind == "sides" else LEFT_IN)[size], 0.1 if kind == "sides" else TOP_IN[size]
+        wide_left = kind in ("sides", "quality")  # names stand left of these
+        left, top = (SIDES_LEFT_IN if wide_left else LEFT_IN)[size], 0.1 if wide_left else TOP_IN[size]
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
         _KINDS[kind](axes, json.loads(data))

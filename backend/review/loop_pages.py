@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
-from backend.report.parts import Report
+from backend.report.estimates.accuracy import accuracy_report
+from backend.report.estimates.judge import judge_report
+from backend.report.estimates.opinions import opinions_report
+from backend.report.estimates.progress import progress_report
+from backend.report.estimates.threshold import threshold_report
+from backend.report.parts import Report, as_json
 from backend.report.people import people_report
+from backend.review import estimate_charts, progress_charts, threshold_charts
 from backend.review.guard import identity
+from backend.review.opinions_charts import opinions_charts
 from labelloop.store.database import Conn
 
 Charts = Callable[[Report], Mapping[str, str]]
@@ -26,6 +33,14 @@ class LoopPage:
     charts: Charts = lambda report: {}
 
 
+def _accuracy(conn: Conn, loop: str) -> Report:
+    return as_json(accuracy_report(conn, loop))
+
+
+def _judge(conn: Conn, loop: str) -> Report:
+    return as_json(judge_report(conn, loop))
+
+
 def _corrections(conn: Conn, loop: str) -> Report:
     return corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE)
 
@@ -36,6 +51,11 @@ def _people(conn: Conn, loop: str) -> Report:
 
 
 PAGES: Mapping[str, LoopPage] = {
+    "accuracy": LoopPage(_accuracy, estimate_charts.of_accuracy),
     "corrections": LoopPage(_corrections),
+    "judge": LoopPage(_judge, estimate_charts.of_judge),
+    "opinions": LoopPage(opinions_report, opinions_charts),
     "people": LoopPage(_people),
+    "progress": LoopPage(progress_report, progress_charts.drawn),
+    "threshold": LoopPage(threshold_report, threshold_charts.curves),
 }

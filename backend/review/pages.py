@@ -53,7 +53,7 @@ def _add_reports(bp: Blueprint, reports: _Reports) -> None:
     for name, page in PAGES.items():
         bp.add_url_rule(f"/loops/<loop>/{name}", name, partial(reports.of_loop, name, page))
     bp.add_url_rule("/runs/<run_id>", "run", reports.run)
-    bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
+    bp.add_url_rule("/runs/<run_id>/progress", "run_progress", reports.progress)
     bp.add_url_rule("/versions/<version_id>", "version", reports.version)
     bp.add_url_rule("/versions/<version_id>/card", "card", reports.card)
     bp.add_url_rule("/versions/<version_id>/file", "file", reports.file)

@@ -26,9 +26,11 @@ from backend.score.engines import Engine, engine
 from backend.score.fill import fill
 from backend.score.scoring import Bytes, Chunk, Pair, Scored, score_chunk
 from labelloop.process.settings import Settings
+from labelloop.queue.lanes import Lane
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.promises import accepted, certificates, trials
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
@@ -132,9 +134,19 @@ def _round(
                 # No need to wait for the disk: a chunk that is lost in a crash of Postgres is found stale again.
                 conn.execute("set local synchronous_commit = off")
                 prelabels.write(conn, _decide(pair, rows, scored))
+                _accept(conn, spec, pair, rows)
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
             yield len(rows)
+
+
+def _accept(conn: Conn, spec: LoopSpec, pair: Pair, rows: Rows) -> None:
+    """Let those of the outputs pass unseen that the champion's certificate covers."""
+    if spec.accept is None or pair.champion is None:
+        return
+    certificate = certificates.in_force(conn, spec.name)
+    if certificate is not None and certificate.basis == trials.basis(spec):
+        accepted.accept(conn, certificate, [row.output_id for row in rows])
 
 
 def _still(conn: Conn, loop: str, pair: Pair) -> None:
@@ -194,10 +206,15 @@ def _to_label(pair: Pair, row: ToScore) -> bool:
 
 
 def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
-    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored."""
+    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored.
+
+    Gold keeps the pipeline's own answer: where that is wrong, it shows whether people look before they submit.
+    """
     for i, row in enumerate(rows):
         label, confidence, margin = scored.labels[i], scored.confidences[i], scored.margins[i]
-        if label is None and pair.champion is None and _to_label(pair, row):
+        if row.lane == Lane.GOLD:
+            label, confidence, margin = row.pipeline_label, row.pipeline_confidence, None
+        elif label is None and pair.champion is None and _to_label(pair, row):
             label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
             label, confidence, margin = row.label, row.confidence, row.margin

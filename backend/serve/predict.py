@@ -15,10 +15,11 @@ from backend.learners.others import deadline
 from backend.serve.champions import Serving
 from backend.serve.forms import Fit, fit, named
 from backend.serve.turns import Label, Turns
-from labelloop.errors import Busy
+from labelloop.errors import Busy, Retriable
 from labelloop.labeling import results
 from labelloop.labeling.config import SHOWN_LABEL
 from labelloop.store.database import Database
+from labelloop.store.pipelines import blind_tasks
 from labelloop.store.questions import serving
 
 AT_ONCE = 12
@@ -68,9 +69,10 @@ class Predictor:
         return found.faults
 
     def answer(self, now: Serving, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return a prediction for each task, in order, with an empty result if the model gives none.
+        """Return a prediction for each task, in order. Its result is empty if the model gives none, and if people
+        answer the task without a prelabel.
 
-        `score` is the confidence, 0 to 1. Raises Busy if the time is not enough.
+        `score` is the confidence, 0 to 1; 0 for a task without a prelabel. Raises Busy if the time is not enough.
         """
         labels: Sequence[Label]
         if now.learner is None:
@@ -82,16 +84,35 @@ class Predictor:
             data = with_inputs(self._database, None, now.spec, [task["data"] for task in tasks])
             with deadline.within(deadline.ANNOTATOR_S):
                 labels = turns.predict(now.learner, data, until)
+        blind = self._blind(now.loop, tasks)
         return [
             {
-                "result": results.preselect(
-                    now.spec.config, label, task["data"].get(SHOWN_LABEL) or None, task["data"]
-                ),
-                "score": confidence,
+                "result": self._result(now, label, task["data"]) if not shows_none else [],
+                "score": 0.0 if shows_none else confidence,
                 "model_version": now.version,
             }
-            for task, (label, confidence) in zip(tasks, labels, strict=True)
+            for task, (label, confidence), shows_none in zip(tasks, labels, blind, strict=True)
         ]
+
+    def _result(self, now: Serving, label: str | None, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return results.preselect(now.spec.config, label, data.get(SHOWN_LABEL) or None, data)
+
+    def _blind(self, loop: str, tasks: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Return for each task whether people answer it without a prelabel.
+
+        A task with the pipeline's label is not blind, and needs no look. While Postgres is away, any other may be.
+        """
+        possible = [not task["data"].get(SHOWN_LABEL) for task in tasks]
+        if not any(possible):
+            return possible
+        ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]
+        own = [task_id if isinstance(task_id := task.get("id"), int) else 0 for task in tasks]
+        try:
+            with self._database.transaction() as conn:
+                drawn, known = blind_tasks.among(conn, loop, [one for one in ids if one is not None], own)
+        except Retriable:
+            return possible
+        return [output_id in drawn or task_id in known for output_id, task_id in zip(ids, own, strict=True)]
 
     def _labels_of_pipeline(self, loop: str, tasks: Sequence[Mapping[str, Any]]) -> list[Label]:
         ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]

@@ -70,7 +70,11 @@ def held_out_now(
 
 
 def weight(row: AnsweredItem) -> float:
-    """Return the weight of an answer in training: the certainty that most people would give it."""
+    """Return the weight of an answer in training: the certainty that it is correct, where people's quality is
+    estimated; else the certainty that most people would give it.
+    """
+    if row.certainty is not None:
+        return row.certainty
     return certainty(1.0 if row.agreement is None else row.agreement, row.reviewers)
 
 

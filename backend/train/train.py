@@ -41,6 +41,7 @@ from labelloop.process import log
 from labelloop.process.settings import Settings
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
@@ -225,7 +226,7 @@ def _fit(
         rows,
         folds,
         seed,
-        end_of_folds(began, now, limit_s) if spec.queue.second else None,
+        end_of_folds(began, now, limit_s) if spec.queue.second or spec.consensus == CROWDLAB else None,
         (now - searched) / (1 + len(folds)),
         lambda done, of: _report_step(report, 3, done, of),
     )

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from backend.learners import make
 from benchmarks.support.sets import labelled_sets
-from labelloop.answers.error_rate import Drawn, Estimate, Rate, estimate, periods
+from labelloop.answers.error_rate import Drawn, Estimate, Known, Rate, estimate, jeffreys, periods
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import place
 from labelloop.spec.loop import LoopSpec
@@ -62,6 +62,8 @@ HEAD = (
     "too low, %",
     "too high, %",
     "mean width",
+    "labels, without the confidences = 1",
+    "labels, plain sample = 1",
     "off",
     "sent: in interval, %",
     "not sent: in interval, %",
@@ -91,6 +93,8 @@ class Result:
 
     truth: float
     found: Estimate
+    without: Estimate
+    """The same without the confidences."""
     truths: tuple[float, float]
     """True rates of the outputs that the trigger sends, and does not send."""
     reviewed: float
@@ -193,16 +197,24 @@ def _stream(confidence: Floats, size: int, name: str) -> Stream:
 def _replicate(stream: Stream, errors: Floats, backlog: str, rng: np.random.Generator) -> Result:
     answered = _answered(stream, backlog, rng)
     chosen = np.flatnonzero(answered & (stream.lanes != "rule")).tolist()
-    drawn = [Drawn(bool(stream.triggered[i]), TIMES[i], str(stream.groups[i]), float(errors[i])) for i in chosen]
+    doubt = 1.0 - stream.confidence
+    drawn = [
+        Drawn(bool(stream.triggered[i]), TIMES[i], str(stream.groups[i]), float(errors[i]), float(doubt[i]))
+        for i in chosen
+    ]
     begins = {sent: periods([row.received_at for row in drawn if row.triggered is sent]) for sent in (True, False)}
-    outputs = {}
+    outputs, known = dict[bool, list[int]](), dict[bool, list[Known]]()
     for sent, edges in begins.items():
         hours = [(edge - START) / timedelta(hours=1) for edge in edges]
-        period = np.searchsorted(hours, np.flatnonzero(stream.triggered == sent), "right")
+        members = np.flatnonzero(stream.triggered == sent)
+        period = np.searchsorted(hours, members, "right")
         outputs[sent] = np.bincount(period, minlength=len(edges) + 1).tolist()
+        sums = np.bincount(period, doubt[members], minlength=len(edges) + 1)
+        known[sent] = [Known(n, float(s / max(n, 1))) for n, s in zip(outputs[sent], sums, strict=True)]
     weights = np.where(stream.lanes == "audit", 1.0 / SPEC.audit, 1.0) * answered
     return Result(
         float(errors.mean()),
+        estimate(drawn, begins, outputs, known),
         estimate(drawn, begins, outputs),
         (float(errors[stream.triggered].mean()), float(errors[~stream.triggered].mean())),
         float(errors[answered].mean()),
@@ -252,6 +264,7 @@ def _cells(names: Sequence[str], results: Sequence[Result]) -> Sequence[str]:
         answers + (f" ({left_out} without)" if left_out else ""),
         *(f"{100 * share:.1f}" for share in (1.0 - (below | above).mean(), below.mean(), above.mean())),
         f"{100 * (high - low).mean():.1f}",
+        *(f"{share:.2f}" for share in _labels(known)),
         f"{100 * (value - truth).mean():+.2f}",
         *(f"{100 * share:.1f}" for share in of_strata),
         *(
@@ -259,6 +272,19 @@ def _cells(names: Sequence[str], results: Sequence[Result]) -> Sequence[str]:
             for name in ("reviewed", "divided")
         ),
     )
+
+
+def _labels(results: Sequence[Result]) -> tuple[float, float]:
+    """Return the labels that an interval of this width needs, as shares: of those without the confidences, and of those
+    of a plain sample. Widths shrink with the root of the labels.
+    """
+    widths = np.zeros(3)
+    for result in results:
+        (low, _, high), (low_without, _, high_without) = _bounds(result.found.overall), _bounds(result.without.overall)
+        n, rate = result.found.overall, result.truth
+        plain = jeffreys(rate, n.answers / max(1.0 - n.answers / n.outputs, 1e-9))
+        widths += (high - low, high_without - low_without, plain[1] - plain[0])
+    return float((widths[0] / widths[1]) ** 2), float((widths[0] / widths[2]) ** 2)
 
 
 def _bounds(rate: Rate) -> Sequence[float]:

@@ -1,8 +1,7 @@
-"""The items that peers (modAL and scikit-activeml) would ask about next, at the same moment of the same replay."""
+"""The items that peers (modAL, scikit-activeml, a paper) would ask about next, at the same moment of the replay."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,24 +11,13 @@ from modAL.uncertainty import entropy_sampling, margin_sampling, uncertainty_sam
 from scipy.sparse import issparse
 from sklearn.decomposition import TruncatedSVD
 
+from benchmarks.support.activeml import Given, strategies
+from benchmarks.support.herding import uncertainty_herding
 from console.simulate.learning import Codes
 from console.simulate.replay import Ask, Moment
 
 DIMENSIONS = 64
-MOST = 2_000
-"""Rows that scikit-activeml's slow strategies see: drawn at random anew for each batch."""
-
-
-class Given:
-    """A classifier whose probabilities are known already."""
-
-    def __init__(self, proba: npt.NDArray[np.float64]) -> None:
-        self.proba = proba
-
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        if len(X) != len(self.proba):
-            raise ValueError(f"{len(X)} rows are asked for, {len(self.proba)} are known")
-        return self.proba
+UNCERTAINTY_HERDING = "Uncertainty Herding (paper)"
 
 
 def peers(features: Any) -> Mapping[str, Ask]:
@@ -40,10 +28,8 @@ def peers(features: Any) -> Mapping[str, Ask]:
         "modAL margin": _modal(margin_sampling),
         "modAL entropy": _modal(entropy_sampling),
         "modAL ranked batch": ranked_batch,
-        "scikit-activeml margin": _skactiveml("margin", dense, most=None),
-        "scikit-activeml CoreSet": _skactiveml("CoreSet", dense, most=None),
-        "scikit-activeml Badge": _skactiveml("Badge", dense, most=MOST),
-        "scikit-activeml TypiClust": _skactiveml("TypiClust", dense, most=MOST),
+        **strategies(dense),
+        UNCERTAINTY_HERDING: uncertainty_herding(dense),
     }
 
 
@@ -94,41 +80,3 @@ def ranked_batch(moment: Moment, n: int) -> Codes:
 def _squares(features: Any) -> npt.NDArray[np.float64]:
     total = features.multiply(features).sum(axis=1) if issparse(features) else (np.asarray(features) ** 2).sum(axis=1)
     return np.asarray(total, dtype=np.float64).ravel()
-
-
-def _skactiveml(name: str, dense: npt.NDArray[np.float64], most: int | None) -> Ask:
-    def ask(moment: Moment, n: int) -> Codes:
-        from skactiveml.base import SkactivemlClassifier
-        from skactiveml.pool import Badge, CoreSet, TypiClust, UncertaintySampling
-
-        class Known(SkactivemlClassifier):  # type: ignore[misc]
-            """Given, as scikit-activeml wants it."""
-
-            def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-                raise NotImplementedError("it was taught by the replay")
-
-            def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-                return Given(proba).predict_proba(X)
-
-        waiting = moment.waiting
-        if most is not None and len(waiting) > most:
-            waiting = np.sort(moment.rng.choice(waiting, most, replace=False))
-        proba = moment.proba[waiting]
-        rows = np.concatenate([moment.answered, waiting])
-        y = np.concatenate([moment.codes.astype(np.float64), np.full(len(waiting), np.nan)])
-        seed = int(moment.rng.integers(2**31))
-        given = {"X": dense[rows], "y": y, "batch_size": n}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if name in ("CoreSet", "TypiClust"):
-                chosen = {"CoreSet": CoreSet, "TypiClust": TypiClust}[name](random_state=seed).query(**given)
-            else:
-                strategy = (
-                    Badge(random_state=seed)
-                    if name == "Badge"
-                    else UncertaintySampling(method="margin_sampling", random_state=seed)
-                )
-                chosen = strategy.query(**given, clf=Known(classes=list(moment.classes)), fit_clf=False)
-        return rows[np.asarray(chosen, dtype=np.intp)]
-
-    return ask

@@ -26,6 +26,8 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
 
     unreadable: answers that labelloop cannot parse; they count nowhere else. kept: preselected answers that were
     submitted unchanged.
+
+    wrong kept: the same, of the wrong prelabels on gold items, with the 95 % interval of this rate.
     """
     from labelloop.gate import Accuracy
     from labelloop.store.questions import people as store
@@ -34,7 +36,14 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
         rows = store.work(conn, one_loop(db, loop, archived=True))
     found = [(row, Accuracy.of(row.gold_right, row.gold_asked)) for row in rows]
     if as_json:
-        return print_json([plain(row) | {"gold": gold.as_json()} for row, gold in found])
+        from backend.report.estimates.opinions import rate
+
+        return print_json(
+            [
+                plain(row) | {"gold": gold.as_json(), "wrong_prelabels": rate(row.wrong_kept, row.wrong_shown)}
+                for row, gold in found
+            ]
+        )
     show([_line(row, gold) for row, gold in found], as_json=False)
 
 
@@ -46,7 +55,17 @@ def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
         "median": None if row.median_s is None else f"{row.median_s:.1f} s",
         "gold": gold if gold.n else None,
         "kept": f"{row.kept} of {row.preselected}" if row.preselected else None,
+        "wrong kept": _wrong_kept(row),
     }
+
+
+def _wrong_kept(row: ReviewerWork) -> str | None:
+    from backend.report.estimates.opinions import rate
+    from backend.report.words import interval
+
+    if not row.wrong_shown:
+        return None
+    return f"{row.wrong_kept} of {row.wrong_shown} ({interval(rate(row.wrong_kept, row.wrong_shown))} %)"
 
 
 @click.command()

@@ -2,7 +2,9 @@
 
 What people agree on depends on the kind of answer: the first lines of each file of labelloop/labeling/kinds say it.
 
-A tie has no label. A reviewer without a clear answer counts as one that agrees with nobody.
+By majority a tie has no label, and a reviewer without a clear answer counts as one that agrees with nobody. Where the
+quality of people is estimated, the probability of the label decides; a label that is not more probable than all others
+together is no answer.
 """
 
 from __future__ import annotations
@@ -10,11 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import comb
 
+from labelloop.answers.dawid_skene import Floats, Person, Quality
 from labelloop.answers.feedback import Answer
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
 
 _ONE_LABEL = ControlTag(tag="Choices", name="", to_name="")
+_EVEN = 0.5 + 1e-6
+"""A label is an answer above this probability; a tie of two is a little off 0.5."""
+MOVED = 0.1
+"""Difference between two certainties of one answer that is worth a new version of it."""
 
 
 def consensus(
@@ -31,6 +38,58 @@ def consensus(
     control = control or _ONE_LABEL
     label, agreement = kinds.of(control).agreed(control, clear, tolerance) if clear else (None, 0.0)
     return Answer(label, None if label is None else min(1.0, agreement / len(labels)), len(labels))
+
+
+def weighed(
+    answers: Sequence[tuple[Person, str | None]],
+    overlap: int,
+    quality: Quality[Person],
+    *,
+    estimate: int | None = None,
+    also: Floats | None = None,
+) -> Answer | None:
+    """Return the most probable answer by the quality of the people; None before `overlap` of them have answered.
+
+    Each of `answers` is a reviewer and the label, None if it is unclear. Only a label that somebody gave is an answer,
+    and only if it is more probable than all others together. `estimate`: the number of the estimate that `quality`
+    comes from. `also` replaces the posterior, shape (n_labels,), where a learner spoke too.
+    """
+    if len(answers) < overlap or not answers:
+        return None
+    given = [label for _, label in answers if label in quality.labels]
+    if not given:
+        return Answer(None, None, len(answers), None, estimate)
+    posterior = quality.posterior(answers) if also is None else also
+    best = max(dict.fromkeys(given), key=lambda label: posterior[quality.labels.index(label)])
+    certain = float(posterior[quality.labels.index(best)])
+    if certain <= _EVEN:
+        return Answer(None, None, len(answers), certain, estimate)
+    return Answer(best, given.count(best) / len(answers), len(answers), certain, estimate)
+
+
+def wants_more(answer: Answer | None, most: int, sure: float) -> bool:
+    """Whether one more person is to be asked about an item that at most `most` people answer.
+
+    By majority that is while no label is ahead; otherwise while the certainty is below `sure`.
+    """
+    if answer is None or answer.reviewers >= most:
+        return False
+    return answer.label is None or (answer.certainty is not None and answer.certainty < sure)
+
+
+def unsettles(before: Answer, now: Answer, sure: float) -> bool:
+    """Whether a new estimate of people's quality may replace an answer that no new opinion has touched.
+
+    Without a label it may, as soon as there is one. A label stays, unless another one is certain: at least `sure`.
+    Its certainty is replaced once it has moved by MOVED.
+    """
+    if now.certainty is None or now.reviewers != before.reviewers:
+        return False
+    if before.label is None:
+        return now.label is not None
+    if now.label != before.label:
+        return now.label is not None and now.certainty >= sure
+    return before.certainty is None or abs(now.certainty - before.certainty) >= MOVED
 
 
 def certainty(agreement: float, reviewers: int) -> float:

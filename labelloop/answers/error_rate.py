@@ -1,4 +1,4 @@
-"""Error rate of the pipeline's own labels over all outputs, estimated from answers that chance chose. Pure.
+"""Error rate of a model's labels over all outputs, estimated from answers that chance chose. Pure.
 
 Ranking chooses the outputs in which the model is least certain, and only the first of them are answered while the rest
 wait. So the reviewed outputs have more errors than the others. In the lanes holdout, audit and control, a hash of the
@@ -11,6 +11,7 @@ of each stratum. There are two strata: the outputs that the trigger sends, and t
 - The interval of a stratum is Jeffreys' (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286) at the effective
   number of answers (Korn and Graubard 1998, Survey Methodology 24, 193-201). Answers of one group are alike, which is
   measured by their intraclass correlation (Ridout, Demetrio and Firth 1999, doi:10.1111/j.0006-341X.1999.00137.x).
+- The model's own confidence narrows the interval of a stratum (answers/tuned.py).
 - The strata are combined by MOVER (Zou and Donner 2008, doi:10.1002/sim.3095).
 """
 
@@ -26,6 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.answers.tuned import NOT_USED, tune
+
 PER_PERIOD = 5
 """Smallest number of answers of a period. Fewer make the estimate vary, more miss that the error rate changes."""
 MOST_PERIODS = 10
@@ -39,6 +42,8 @@ WANTED = 0.05
 """Half the width of the interval for which `missing` counts answers, 0 to 1."""
 Z = 1.9599639845400545
 """Value that a standard normal variable exceeds with a probability of 2.5 %."""
+UNKNOWN_DOUBT = 0.5
+"""The doubt of an output without a confidence. Any constant would do: only differences between outputs are used."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -49,7 +54,17 @@ class Drawn(NamedTuple):
     received_at: datetime
     group: str
     loss: float
-    """1 if the pipeline's label is incorrect, 0 if it is correct; 1 - the item score for structured answers."""
+    """1 if the model's label is incorrect, 0 if it is correct; 1 - the item score for structured answers."""
+    doubt: float = UNKNOWN_DOUBT
+    """1 - the model's confidence in its label, 0 to 1."""
+
+
+class Known(NamedTuple):
+    """The outputs of a stratum and period whose label and confidence are known."""
+
+    outputs: int
+    doubt: float
+    """Their mean doubt, 0 to 1; answered outputs are among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,8 @@ class Rate:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    slope: float = 0.0
+    """How strongly the model's confidence corrects it (answers/tuned.py); 0 for not at all, and for all outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +113,26 @@ def periods(received: Sequence[datetime]) -> list[datetime]:
 
 
 def estimate(
-    drawn: Sequence[Drawn], begins: Mapping[bool, Sequence[datetime]], outputs: Mapping[bool, Sequence[int]]
+    drawn: Sequence[Drawn],
+    begins: Mapping[bool, Sequence[datetime]],
+    outputs: Mapping[bool, Sequence[int]],
+    known: Mapping[bool, Sequence[Known]] | None = None,
 ) -> Estimate:
     """Estimate the error rates. `begins` are the `periods` of each stratum, and `outputs` the number of outputs that
     came in each of them, one more than there are times; answered outputs are among these.
 
+    With `known`, in the order of `outputs`, the model's confidences narrow the intervals (answers/tuned.py). The known
+    outputs are all, or a part that chance chose.
+
     The rate of all outputs is None while a stratum of more than NEGLIGIBLE has no answer.
     """
     found = {
-        triggered: _stratum([row for row in drawn if row.triggered is triggered], begins.get(triggered, ()), sizes)
+        triggered: _stratum(
+            [row for row in drawn if row.triggered is triggered],
+            begins.get(triggered, ()),
+            sizes,
+            (known or {}).get(triggered),
+        )
         for triggered, sizes in sorted(outputs.items(), reverse=True)
         if sum(sizes)
     }
@@ -150,7 +178,9 @@ def _half_width(rate: Rate) -> float:
     return max(rate.value - rate.low, rate.high - rate.value)
 
 
-def _stratum(rows: Sequence[Drawn], begins: Sequence[datetime], sizes: Sequence[int]) -> _Stratum:
+def _stratum(
+    rows: Sequence[Drawn], begins: Sequence[datetime], sizes: Sequence[int], known: Sequence[Known] | None
+) -> _Stratum:
     total = sum(sizes)
     if not rows:
         return _Stratum(Rate(total, 0, 0.0), {})
@@ -161,20 +191,27 @@ def _stratum(rows: Sequence[Drawn], begins: Sequence[datetime], sizes: Sequence[
     share = np.where(answers > 0, size, 0.0) / size[answers > 0].sum()
     per_answer = np.divide(share, answers, out=np.zeros_like(share), where=answers > 0)
     weights, losses = per_answer[period], np.array([row.loss for row in rows])
-    value = min(max(float((weights * losses).sum()), 0.0), 1.0)
-    # Variance of the weighted mean, in units of the variance of one answer. Only unanswered outputs are uncertain.
-    unknown = 1.0 - np.divide(answers, size, out=np.ones_like(size), where=size > 0)
-    spread = float((share * per_answer * unknown).sum())
+    tuned, corrected, seen = NOT_USED, losses, size
+    if known is not None:
+        doubts = np.array([row.doubt for row in rows])
+        tuned = tune(losses, doubts, period)
+        corrected = losses - tuned.slope * (doubts - np.array([one.doubt for one in known])[period])
+        seen = np.clip([float(one.outputs) for one in known], np.minimum(answers, size), size)
+    value = min(max(float((weights * corrected).sum()), 0.0), 1.0)
+    # Variance of the weighted mean, in units of the variance of one answer: of the known outputs the answered ones are
+    # drawn, and of all outputs the known ones.
+    inverse = [np.divide(1.0, n, out=np.zeros_like(size), where=answers > 0) for n in (answers, seen, size)]
+    spread = float((share**2 * (tuned.ratio * (inverse[0] - inverse[1]) + inverse[1] - inverse[2])).sum())
     groups, group = np.unique([row.group for row in rows], return_inverse=True)
-    spread *= _design_effect(losses, weights, value, group) * _narrower(losses, value)
+    spread *= _design_effect(losses, corrected - value, weights, group) * _narrower(losses, value)
     effective = 1.0 / spread if spread > 0 else math.inf
-    sums = np.bincount(group, weights * (losses - value))
+    sums = np.bincount(group, weights * (corrected - value))
     low, high = jeffreys(value, effective)
-    rate = Rate(total, len(rows), effective, value, low, high)
+    rate = Rate(total, len(rows), effective, value, low, high, tuned.slope)
     return _Stratum(rate, dict(zip(groups.tolist(), sums.tolist(), strict=True)))
 
 
-def _design_effect(losses: Floats, weights: Floats, value: float, group: npt.NDArray[np.intp]) -> float:
+def _design_effect(losses: Floats, residuals: Floats, weights: Floats, group: npt.NDArray[np.intp]) -> float:
     """Return by how much groups widen the variance: 1 + (weighted size of a group - 1) x intraclass correlation.
 
     Kish 1965, "Survey sampling", section 5.4. The correlation is the mean product of two residuals of one group.
@@ -183,7 +220,6 @@ def _design_effect(losses: Floats, weights: Floats, value: float, group: npt.NDA
     size = float((np.bincount(group, weights) ** 2).sum() / (weights**2).sum())
     if size <= 1.0 + 1e-9:
         return 1.0
-    residuals = losses - value
     members = np.bincount(group).astype(np.float64)
     products = np.bincount(group, residuals) ** 2 - np.bincount(group, residuals**2)
     variance = float((residuals**2).mean())

@@ -38,6 +38,10 @@ class Answer:
     agreement: float | None
     """Agreement of the reviewers, 0 to 1: for one label, the share that gave it. See answers/consensus.py."""
     reviewers: int
+    certainty: float | None = None
+    """Probability that the best label is the correct one, 0 to 1; None by majority, see answers/consensus.py."""
+    estimate: int | None = None
+    """Number of the estimate of people's quality that it rests on; None by majority, and before the first estimate."""
 
 
 def one_a_reviewer(annotations: Iterable[Annotation]) -> list[Annotation]:

@@ -23,7 +23,7 @@ class Receipt:
     known: int = 0
     """Number of outputs submitted before, with the same body."""
     states: dict[str, int] = field(default_factory=dict)
-    """Number of outputs by their current state: passed, waiting, in_review, answered, ..."""
+    """Number of outputs by their current state: passed, accepted, waiting, in_review, answered, ..."""
 
     @property
     def will_be_asked(self) -> int:
@@ -39,7 +39,9 @@ class Outcome:
     """The end of a pipeline's hold on an output. It never changes, even if people edit their answer."""
 
     kind: str
-    """answer (people agreed on a label), passed (no person is asked), fallback, or undecided (none was declared)."""
+    """answer (people agreed on a label), passed (no person is asked), accepted (no person is asked, by a certificate),
+    fallback, or undecided (none was declared).
+    """
     value: Any
     """The value to continue with: the label as text, or the fallback. None if undecided."""
     decided_at: str
@@ -54,8 +56,8 @@ class Status:
     id: str
     loop: str
     state: str
-    """One of passed (nobody reviews it), waiting, pushing, in_review, answered, quarantined, withdrawn, or unknown (a
-    key that nobody submitted, in what `wait` returns).
+    """One of passed (nobody reviews it), accepted (nobody reviews it, by a certificate), waiting, pushing, in_review,
+    answered, quarantined, withdrawn, or unknown (a key that nobody submitted, in what `wait` returns).
     """
     lane: str
     model_label: str | None = None
@@ -72,6 +74,10 @@ class Status:
     repeats: dict[str, Any] | None = None
     """The earlier output with the same content, whose answer it has: {"key", "id", "answered_by"}. None if it is asked
     for itself.
+    """
+    accepted: dict[str, Any] | None = None
+    """By which promise it passed unseen: {"label", "confidence", "by", "version", "certificate", "error", "at",
+    "revoked_at"}. None if it never did. It is no answer of a person.
     """
     spec_version: int | None = None
     """Number of the version of the loop's spec that decided whether people see it."""

@@ -21,6 +21,8 @@ class OutputState(StrEnum):
 
     PASSED = "passed"
     """It is not shown to people."""
+    ACCEPTED = "accepted"
+    """A certificate let it pass unseen: at most a promised share of such outputs is incorrect."""
     WAITING = "waiting"
     PUSHING = "pushing"
     """A batch carries it to Label Studio."""
@@ -32,9 +34,17 @@ class OutputState(StrEnum):
     """Its task was deleted in Label Studio."""
 
 
-SETTLED = frozenset({OutputState.PASSED, OutputState.ANSWERED, OutputState.QUARANTINED, OutputState.WITHDRAWN})
+SETTLED = frozenset(
+    {
+        OutputState.PASSED,
+        OutputState.ACCEPTED,
+        OutputState.ANSWERED,
+        OutputState.QUARANTINED,
+        OutputState.WITHDRAWN,
+    }
+)
 """States in which nobody is expected to answer."""
-IDLE = frozenset({OutputState.WAITING, OutputState.PASSED, OutputState.WITHDRAWN})
+IDLE = frozenset({OutputState.WAITING, OutputState.PASSED, OutputState.ACCEPTED, OutputState.WITHDRAWN})
 """States of an output of which Label Studio may yet turn out to have a task: its import was given up, say."""
 ASKED = frozenset({OutputState.WAITING, OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED})
 """States of an output about which a person was, is or will be asked, in whichever lane it is."""

@@ -20,7 +20,7 @@ from labelloop.pictures.studio import Studio
 from labelloop.process.connecting import Unanswered
 from labelloop.process.settings import Settings
 from labelloop.reading.paths import value_at
-from labelloop.selection.features import Unfetched, grey_of
+from labelloop.selection.features import Unfetched, picture_of
 from labelloop.spec.fetching import Private, first_covering
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -140,7 +140,7 @@ def _name(address: str) -> bytes:
 def _reduced(raw: bytes) -> bytes:
     """Return the picture in grey and in the kept size, as PNG. Raises ValueError for bytes that are no picture."""
     file = io.BytesIO()
-    grey_of(raw).resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
+    picture_of(raw).resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
     return file.getvalue()
 
 

@@ -24,7 +24,7 @@ def explain(output: Output, placed: Placement, spec: LoopSpec, parts: Sequence[P
         Lane.AUDIT: ("for the audit", "audit", spec.audit),
     }
     if placed.lane == Lane.RULE:
-        return sent
+        return sent if placed.triggered else f"{sent}, but nothing passes unseen unless a certificate accepts it"
     if placed.lane == Lane.PASS:
         return f"{sent}, and neither holdout {spec.holdout:g} nor audit {spec.audit:g} draws it"
     what, key, share = drawn[placed.lane]

@@ -2,7 +2,8 @@
 
 gold      it came with a known answer and checks people; it never trains or judges a model, whatever its group
 holdout   by a hash of the group key, whatever the trigger decides: it judges models and never trains one
-rule      the trigger sends it, or the model gave no confidence
+rule      the trigger sends it, or the model gave no confidence; with `accept` in loop.yaml also all that neither the
+          trigger nor chance sends. A certificate may then accept it unseen (labelloop/gate/accept.py)
 control   by a hash of the key: a random share of what the rule sends. It goes to people too, but is never ranked. Its
           answers show what a random order would have brought
 audit     by a hash of the key: a random share of the outputs that the trigger does not send
@@ -82,7 +83,7 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     elif draw(Lane.AUDIT, output, spec) < spec.audit:
         lane = Lane.AUDIT
     else:
-        lane = Lane.PASS
+        lane = Lane.PASS if spec.accept is None else Lane.RULE
     utility = utility_in(lane, output, spec, confidence)
     chance = None
     if lane not in (Lane.RULE, Lane.GOLD):

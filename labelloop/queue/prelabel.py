@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from labelloop.labeling import results
@@ -26,16 +26,18 @@ class Prelabelled:
     result: Sequence[Any] | None
     """Label Studio's own result, if the pipeline sent one."""
     probabilities: Mapping[str, float] | None
+    blind: bool = field(default=False, kw_only=True)
+    """Whether its task shows no prelabel (queue/blind.py)."""
 
 
 def prelabel_result(spec: LoopSpec, shown: Prelabelled, data: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
-    It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form. With a
-    `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities. `data` are those of
-    the item, which marks in dialogues need.
+    It is empty if the task is blind, or if the margin is below the loop's `prelabel.min_margin`: people then begin with
+    an empty form. With a `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities.
+    `data` are those of the item, which marks in dialogues need.
     """
-    if spec.prelabel.min_margin == 1:
+    if shown.blind or spec.prelabel.min_margin == 1:
         return []
     margin = shown.margin
     if shown.champion == PIPELINE and shown.probabilities:

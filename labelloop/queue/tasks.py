@@ -97,7 +97,7 @@ class OpenTask(Prelabelled):
     """The `model_version` of the prediction that we last put on the task; "" if it has to be checked."""
     pushed_at: datetime
     overlap: int
-    """How many people are to answer it: 2 once a second opinion was asked for. The loop's overlap may be more."""
+    """How many people are to answer it: more than 1 once more were asked. The loop's overlap may be higher."""
     key: str
     annotated: int
     """How many annotations it has, skipped ones too."""
@@ -143,6 +143,10 @@ class AskedAgain:
     """Number of those that are asked because answers cannot be read."""
     asked_more: int
     """Value of `more` that was last sent to Label Studio."""
+    overlap: int
+    """As in OpenTask."""
+    told_overlap: int
+    """Value of `overlap` that was last sent to Label Studio."""
 
 
 def order_score(priority: float) -> float:

@@ -127,8 +127,17 @@ def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
     return np.asarray(grey, dtype=np.float64).ravel() / 255
 
 
-def open_image(value: object) -> Image.Image:
-    """Return the picture of a `data:` URI in grey, transparency as white paper. Raises ValueError with the reason."""
+def colours(value: object, side: int) -> npt.NDArray[np.float32]:
+    """Return the picture of a `data:` URI as side x side pixels of three colours, 0 to 1: shape (side, side, 3)."""
+    seen = open_image(value, "RGB").resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(seen, dtype=np.float32) / np.float32(255)
+
+
+def open_image(value: object, mode: str = "L") -> Image.Image:
+    """Return the picture of a `data:` URI in grey, or in colour with the mode RGB, transparency as white paper.
+
+    Raises ValueError with the reason.
+    """
     if isinstance(value, Unfetched):
         raise ValueError(value.why)
     if looks_like_address(value) and not str(value).startswith("data:"):
@@ -142,20 +151,23 @@ def open_image(value: object) -> Image.Image:
         raw = b64decode(body, validate=True)
     except binascii.Error as exc:
         raise ValueError(f"is not valid base64: {exc}") from None
-    return grey_of(raw)
+    return picture_of(raw, mode)
 
 
-def grey_of(raw: bytes) -> Image.Image:
-    """Return the picture in these bytes in grey, transparency as white paper. Raises ValueError with the reason."""
+def picture_of(raw: bytes, mode: str = "L") -> Image.Image:
+    """Return the picture in these bytes in grey, or in another mode, transparency as white paper.
+
+    Raises ValueError with the reason.
+    """
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"has {image.width} x {image.height} pixels, more than {MAX_PIXELS}")
             if not image.has_transparency_data:
-                return image.convert("L")
+                return image.convert(mode)
             paper = Image.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
-            return paper.convert("L")
+            return paper.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
         reason = exc if type(exc) is ValueError else f"does not load as an image ({', '.join(FORMATS)})"
         raise ValueError(str(reason)) from None

@@ -36,10 +36,19 @@ class Spread:
 
 
 def lay_out(
-    vectors: Vectors, readable: npt.NDArray[np.bool_], n: int, covering: Vectors, seed: int, *, typical: bool
+    vectors: Vectors,
+    readable: npt.NDArray[np.bool_],
+    n: int,
+    covering: Vectors,
+    seed: int,
+    *,
+    typical: bool,
+    utilities: npt.NDArray[np.floating],
 ) -> Spread:
     """Cluster the candidates into as many clusters as there will be tasks. An open task counts as selected from its
     cluster.
+
+    `utilities` are those of the candidates, the highest first.
     """
     m, k = len(vectors), n + len(covering)
     labels = np.full(m, -1, dtype=np.int64)
@@ -53,6 +62,10 @@ def lay_out(
         found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
         if typical:
             value[readable] = typicality(vectors[readable], found[:mine])
+        else:
+            above = utilities - min(0.0, float(utilities[-1]))  # a product with a negative number would turn the order
+            value[readable] = above[readable] * closeness(vectors[readable], found[:mine], centres)
+            value[0] = np.inf  # the most useful of all is the first of its cluster
     labels[readable], taken = found[:mine], np.bincount(found[mine:], minlength=len(centres))
     sizes = np.bincount(found[:mine], minlength=len(centres))
     # Unreadable candidates form a cluster of their own, from which nothing has been selected yet.
@@ -62,6 +75,15 @@ def lay_out(
         level[members[np.argsort(-value[members], kind="stable")]] = taken[label] + np.arange(len(members))
     crowd = np.where(labels >= 0, sizes[labels], 1) if typical else np.zeros(m)
     return Spread(np.lexsort((np.arange(m), -crowd, level)), labels, sizes, centres)
+
+
+def closeness(vectors: Vectors, labels: Ints, centres: Vectors) -> npt.NDArray[np.float64]:
+    """Return a number for each row, 0 to 1: 1 in the centre of its cluster, 0.5 in the mean distance of all rows.
+
+    An item at the edge of its cluster tells less about the others there; many of them are odd or incorrect.
+    """
+    away = np.sqrt(np.square(vectors - centres[labels], dtype=np.float64).sum(axis=1))
+    return np.asarray(1 / (1 + away / max(float(away.mean()), 1e-12)), dtype=np.float64)
 
 
 def typicality(vectors: Vectors, labels: Ints) -> npt.NDArray[np.float64]:

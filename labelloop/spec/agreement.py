@@ -12,6 +12,7 @@ from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.budget import EACH
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB, MAJORITY
 
 
 def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -55,7 +56,10 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
+    yield from _of_accept(document, spec, config.kind)
+    yield from _of_consensus(document, spec, config.kind)
     yield from _of_examples(document, spec, config)
+    yield from _of_blind(document, spec, config)
 
 
 def _of_answer(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
@@ -159,6 +163,51 @@ def _of_budget(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         yield document.error(path, f"budget.per_label: no label {label!r}{near}; {some(spec.labels)}", at_key=True)
 
 
+def _of_accept(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
+    """Check that chance chooses answers for the promise, and that nothing passes around it."""
+    if spec.accept is None:
+        return
+    if not spec.holdout and not spec.audit:
+        yield document.error(
+            ("accept",),
+            "accept: needs answers that chance chose among the outputs that could pass unseen: set holdout or audit "
+            "above 0",
+        )
+    if spec.accept.by and (kind is not Kind.LABEL or not spec.labels):
+        what = "a free text" if kind is Kind.LABEL else kind.words
+        yield document.error(
+            ("accept", "by"), f"accept.by: label needs one label as the answer, and it is {what}: leave it out"
+        )
+    if spec.reuse_answers:
+        yield document.error(
+            ("accept",),
+            "accept: cannot be combined with reuse_answers, because an output would pass unseen for all that repeat "
+            "it, also for those that chance chose: use one of the two",
+        )
+    if spec.budget is not None and spec.budget.over == "pass":
+        yield document.error(
+            ("accept",),
+            "accept: budget.over pass would let outputs pass unseen without the promise: set budget.over to wait",
+        )
+
+
+def _of_consensus(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
+    """Check that people's quality can be estimated: from one label of several."""
+    if spec.consensus != MAJORITY and (kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if kind is Kind.LABEL else kind.words
+        yield document.error(
+            ("consensus",),
+            f"consensus: {spec.consensus} needs one label of several as the answer, and it is {answer}: use "
+            f"{MAJORITY}, which takes every kind",
+        )
+    if spec.consensus == CROWDLAB and not spec.learner.is_trained:
+        yield document.error(
+            ("consensus",),
+            f"consensus: {CROWDLAB} weighs the opinion of a learner that is trained here, and the learner is "
+            f"{spec.learner.name!r}: use dawid-skene, which needs none",
+        )
+
+
 def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
     """Check that the texts of examples are fields that people see, for labels that they give, written where they can
     write.
@@ -186,3 +235,14 @@ def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingC
             near = did_you_mean(label, spec.labels)
             why = f"examples.{part}: no label {label!r}{near}; {some(spec.labels)}"
             yield document.error(("examples", part, label), why, at_key=True)
+
+
+def _of_blind(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that a form can be answered without the pipeline's answer, and that a judge gives one label."""
+    path, name = (("judge",), "judge") if spec.queue.blind is None else (("queue", "blind"), "queue.blind")
+    if spec.asks_blind and config.verdict is not None:
+        what = f"{name}: the form asks whether the pipeline's answer is correct, which shows that answer"
+        yield document.error(path, f"{what}: let it ask for the label, by correction in `fields` or in labels.xml")
+    if spec.judge is not None and (config.kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
+        yield document.error(("judge",), f"judge: a judge gives one label, and the answer is {answer}")

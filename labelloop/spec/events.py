@@ -14,6 +14,10 @@ class Event(StrEnum):
     """A task in Label Studio has enough answers; once more after a second opinion."""
     VERSION_PROMOTED = "version.promoted"
     """The loop has another champion, by promotion or by going back."""
+    OUTPUT_ACCEPTED = "output.accepted"
+    """An output passed unseen by a certificate; nobody answered it."""
+    CERTIFICATE_WITHDRAWN = "certificate.withdrawn"
+    """Nothing passes unseen any more by this certificate, or a person revoked what it let pass."""
 
 
 USUAL = (Event.OUTPUT_ANSWERED, Event.ANSWER_CHANGED)

@@ -50,7 +50,7 @@ LEARNERS: Mapping[str, LearnerFacts] = {
     "numbers": LearnerFacts(Kind.NUMBER, TEXT),
     "committee": LearnerFacts(Kind.LABEL, TEXT),
     "estimator": LearnerFacts(Kind.LABEL, TEXT),
-    "images": LearnerFacts(Kind.LABEL, IMAGES),
+    "images": LearnerFacts(Kind.LABEL, IMAGES, paths=("model",)),
     "incremental": LearnerFacts(Kind.LABEL, TEXT),
     "tabular": LearnerFacts(Kind.LABEL, "tabular"),
     "vectors": LearnerFacts(Kind.LABEL, "vectors"),

@@ -137,6 +137,8 @@ def _words(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     if error["type"] == "float_type" and (such := _as_share(error["input"])) is not None:
         message += f" such as {such:g}"
+    if not path:  # about several keys, which the message names
+        return message
     return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"
 
 

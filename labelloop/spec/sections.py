@@ -84,6 +84,10 @@ class Queue(Strict):
     """Weight of each control's doubt in the utility, by its name, for an answer in several controls; 1 if not named.
     Without any weights, the most doubtful control decides.
     """
+    blind: float | None = Field(default=None, ge=0, le=1)
+    """Share of the outputs that go to people without any prelabel, drawn by a hash of the key. It is no share of the
+    window. None means 0; in a loop with `judge`, every output that chance chose and none of the rule lane.
+    """
 
     @field_validator("strategy")
     @classmethod

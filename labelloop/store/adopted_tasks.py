@@ -96,7 +96,7 @@ def open_(conn: Conn, instance: UUID, places: Mapping[UUID, float | None], *, by
     if by_people:
         holding.let_go(conn, list(places), "somebody answered its task")
     idle = conn.execute(
-        "select id from outputs where id = any(%(ids)s) and state in ('waiting', 'passed', 'withdrawn')",
+        "select id from outputs where id = any(%(ids)s) and state in ('waiting', 'passed', 'accepted', 'withdrawn')",
         {"ids": list(places)},
     )
     places = {row["id"]: places[row["id"]] for row in idle}
@@ -126,7 +126,7 @@ def open_(conn: Conn, instance: UUID, places: Mapping[UUID, float | None], *, by
     conn.execute(
         """
         update outputs set state = 'in_review', state_reason = 'its task was in Label Studio already'
-        where id = any(%(ids)s) and state in ('pushing', 'passed', 'withdrawn')
+        where id = any(%(ids)s) and state in ('pushing', 'passed', 'accepted', 'withdrawn')
         """,
         opened,
     )
@@ -165,7 +165,7 @@ def withdraw(conn: Conn, output_ids: Sequence[UUID], reason: str) -> list[UUID]:
     conn.execute(
         """
         update outputs set state = 'waiting', state_reason = %(reason)s
-        where id = any(%(ids)s) and state in ('passed', 'quarantined')
+        where id = any(%(ids)s) and state in ('passed', 'accepted', 'quarantined')
         """,
         values,
     )

@@ -36,6 +36,8 @@ class AnsweredItem(TrainingItem):
     reviewers: int
     pipeline_label: str | None
     pipeline_confidence: float | None
+    certainty: float | None = None
+    """Probability that the answer is correct, by the quality of the people; None by majority."""
 
 
 @dataclass(frozen=True, slots=True)

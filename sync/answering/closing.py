@@ -39,6 +39,8 @@ def close(
 def _decide(status: Mapping[str, Any], fallback: object) -> tuple[Kind, object]:
     if status["label"] is not None:
         return Kind.ANSWER, status["label"]
+    if status["state"] == "accepted":
+        return Kind.ACCEPTED, status["accepted"]["label"]
     if status["state"] == "passed":
         return Kind.PASSED, status["model_label"]
     return (Kind.UNDECIDED, None) if fallback is NO_FALLBACK else (Kind.FALLBACK, fallback)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,6 +89,19 @@ class Repeated(BaseModel):
     answered_by: list[str] = Field(description="The people who answered it; empty before they have")
 
 
+class Accepted(BaseModel):
+    """By which promise an output passed unseen. It is no answer of a person."""
+
+    label: str = Field(description="The label that was accepted: the pipeline's or the champion's")
+    confidence: float
+    by: Literal["pipeline", "champion"]
+    version: str
+    certificate: UUID
+    error: float = Field(description="At most this share of such outputs is incorrect")
+    at: datetime
+    revoked_at: datetime | None = Field(description="When it went back to people; null otherwise")
+
+
 class Status(BaseModel):
     """An output, and its reviewers' answer if its state is `answered`."""
 
@@ -108,6 +121,7 @@ class Status(BaseModel):
     step: str | None
     spec_version: int | None = Field(description="Version of the loop's spec that chose the lane")
     repeats: Repeated | None = Field(description="The output whose answer it has; null if it is asked for itself")
+    accepted: Accepted | None = Field(description="By which promise it passed unseen; null if it never did")
     rests_on: list[Step] = Field(description="Earlier steps of its trace that people corrected")
     outcome: Outcome | None
     label: str | None = Field(description="The answer of the reviewers")

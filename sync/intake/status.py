@@ -14,6 +14,8 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.pipelines import outcomes
 from labelloop.store.pipelines.outcomes import Outcome
+from labelloop.store.promises import accepted
+from labelloop.store.promises.accepted import Accepted
 from labelloop.store.questions import chains
 from labelloop.store.questions.chains import CorrectedStep
 from labelloop.store.tables import outputs as output_store
@@ -31,6 +33,8 @@ class Context:
     """Reasons why answers cannot be read."""
     outcome: Outcome | None = None
     """The end of a pipeline's hold on it."""
+    accepted: Accepted | None = None
+    """The certificate by which it passed unseen, also if it was revoked later."""
     rests_on: Sequence[CorrectedStep] = ()
     """Earlier steps of its trace that people corrected."""
 
@@ -58,8 +62,13 @@ def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], reader: Identit
     chained = [row.id for row in rows if row.trace]
     source, only = (None, None) if reader is None else (reader.source, reader.loop)
     rests_on = chains.rests_on(conn, spec, chained, source=source, only=only) if chained else {}
+    may_be = spec.accept is not None or any(row.state == OutputState.ACCEPTED for row in rows)
+    unseen = accepted.of_outputs(conn, ids) if may_be else {}
     return {
-        id_: Context(comments.get(id_, ()), not_read.get(id_, ()), held.get(id_), rests_on.get(id_, ())) for id_ in ids
+        id_: Context(
+            comments.get(id_, ()), not_read.get(id_, ()), held.get(id_), unseen.get(id_), rests_on.get(id_, ())
+        )
+        for id_ in ids
     }
 
 
@@ -90,6 +99,7 @@ def status_json(spec: LoopSpec, row: Status, context: Context) -> dict[str, Any]
         "step": row.step,
         "spec_version": row.spec_version,
         "repeats": _repeats_json(row),
+        "accepted": None if context.accepted is None else accepted_json(context.accepted),
         "rests_on": [asdict(step) for step in context.rests_on],
         "label": label,
         "approval": approval,
@@ -109,6 +119,20 @@ def _repeats_json(row: Status) -> dict[str, Any] | None:
         return None
     answered = row.state == OutputState.ANSWERED
     return {"key": row.original, "id": row.original_id, "answered_by": list(row.answered_by or ()) if answered else []}
+
+
+def accepted_json(one: Accepted) -> dict[str, Any]:
+    """Return by which promise an output passed unseen."""
+    return {
+        "label": one.label,
+        "confidence": one.confidence,
+        "by": one.by,
+        "version": one.version,
+        "certificate": str(one.certificate_id),
+        "error": one.error,
+        "at": one.at.isoformat(),
+        "revoked_at": None if one.revoked_at is None else one.revoked_at.isoformat(),
+    }
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:

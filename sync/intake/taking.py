@@ -24,7 +24,7 @@ from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, loops, versions
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.outputs import Row, Stored
-from sync.intake import repeating
+from sync.intake import accepting, repeating
 
 MAX_PROBLEMS = 100
 """Reading stops after this many invalid lines."""
@@ -215,9 +215,10 @@ def _version(conn: Conn, spec: LoopSpec) -> int:
 def _settle(
     conn: Conn, spec: LoopSpec, batch: Batch, new: list[Stored], known: list[Stored], conflicts: list[Stored]
 ) -> Taken:
-    """Find repeats, ask for the next jobs, and return what became of each line of the batch."""
+    """Find repeats and what passes unseen, ask for the next jobs, and return what became of each line of the batch."""
     if spec.reuse_answers:
         new = repeating.follow(conn, spec, new, batch.rows)
+    new = accepting.accept(conn, spec, new, batch.rows)
     if any(stored.state == "waiting" for stored in new):
         if versions.scores_outputs(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)

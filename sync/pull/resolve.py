@@ -11,7 +11,6 @@ from uuid import UUID
 
 from labelloop.answers import given
 from labelloop.answers.annotations import Annotation, StoredAnnotation
-from labelloop.answers.consensus import consensus
 from labelloop.answers.feedback import Answer, Feedback, one_a_reviewer
 from labelloop.answers.people import Person
 from labelloop.answers.unreadable import NAMELESS, Unreadable, why_unreadable
@@ -29,6 +28,7 @@ from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
 from labelloop.store.tables.feedback import Reviewed
+from sync.pull.agree import ASK_IN_S, agree, ask_further, judging, weighs
 
 NO_ANSWER = Answer(None, None, 0)
 
@@ -68,15 +68,14 @@ def resolve(
     _store_read(conn, spec, instance, list(read), feedback, not_read, users)
 
     # decide
-    agreed = {
-        id_: consensus(labels, spec.overlap, spec.config.answer, spec.tolerance)
-        for id_, labels in feedback_store.labels(conn, list(read)).items()
-    }
+    agreed = agree(conn, judging(conn, spec), list(read))
     changed = [(output.id, agreed[output.id] or NO_ANSWER) for output in outputs if _differs(output, agreed[output.id])]
     # An output that one more person is asked about waits for that answer; until then the first answer holds.
-    done = [output.id for output in outputs if _complete(agreed[output.id], output.overlap)]
+    complete = {output.id for output in outputs if _complete(agreed[output.id], output.overlap)}
+    wait = ask_further(conn, spec, {id_: answer for id_, answer in agreed.items() if id_ in complete})
+    done = [output.id for output in outputs if output.id in complete and output.id not in wait]
     has_task = {output.id for output in outputs if output.shown is not None}
-    undone = [id_ for id_ in agreed if id_ not in done and id_ in has_task]
+    undone = [id_ for id_ in agreed if id_ not in complete and id_ in has_task]
 
     # apply
     _store_answers(conn, spec, changed, done, undone)
@@ -121,6 +120,8 @@ def _store_answers(
     reason = "an answer was taken back, or cannot be read"
     if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
+    if weighs(spec):
+        jobs.ask(conn, jobs.OPINIONS, spec.name, in_s=ASK_IN_S)
     jobs.ask(conn, jobs.PUSH, spec.name)  # also without an answer: a skipped task leaves its place to another
     if changed:
         jobs.ask_for_more(conn, spec)
@@ -214,7 +215,11 @@ def _complete(answer: Answer | None, overlap: int) -> bool:
 
 
 def _differs(output: Reviewed, answer: Answer | None) -> bool:
-    """Whether there is an answer to append. Without an earlier answer, none can be taken back."""
+    """Whether there is an answer to append. Without an earlier answer, none can be taken back. A certainty alone, which
+    moves with the quality of people, is no change.
+    """
     if output.answered is None:
         return answer is not None
-    return Answer(output.answer, output.agreement, output.reviewers or 0) != (answer or NO_ANSWER)
+    now = answer or NO_ANSWER
+    before = (output.answer, output.agreement, output.reviewers or 0)
+    return before != (now.label, now.agreement, now.reviewers) or (output.certainty is None) != (now.certainty is None)

@@ -9,14 +9,17 @@ from uuid import UUID
 
 from labelloop.labeling import form
 from labelloop.labeling.form_xml import shown_data
+from labelloop.queue import blind
 from labelloop.queue.batches import BatchItem
 from labelloop.queue.lanes import Lane, announced_lane, reason_for
+from labelloop.queue.order import Ranked
 from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
 from labelloop.queue.steps import Step, steps_text
 from labelloop.queue.tasks import BEST, STEPS, OpenTask, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.pipelines import blind_tasks
 from labelloop.store.questions import chains
 from labelloop.versions.version import PIPELINE
 
@@ -49,10 +52,11 @@ def _draft(
     reason = row.why
     if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
         reason = reason_for(spec, row.probabilities, row.evidence, row.output_confidence, label)
-    guesses = spec.prelabel.min_margin < 1
+    guesses = spec.prelabel.min_margin < 1 and not row.blind
     why, statistic = task_reason(announced_lane(row.lane, spec), reason, differs, guesses=guesses)
     shown = shown_data(spec.config.data_fields, row.data)
-    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why, statistic)
+    told = None if row.blind else label
+    data = task_data(shown, output_id, row.batch_id, row.key, told, signature, why, statistic)
     result = prelabel_result(spec, row, row.data)
     if spec.config.shows_best:
         data[BEST] = _best(spec, row, guessed=bool(result))
@@ -65,6 +69,21 @@ def _draft(
         priority=row.priority,
         version=version,
     )
+
+
+def with_draws(conn: Conn, spec: LoopSpec, rows: Sequence[BatchItem]) -> list[BatchItem]:
+    """Draw which of these outputs are shown without a prelabel, store the draws, and return the outputs with them."""
+    drawn = draw_blind(conn, spec, rows)
+    return [replace(row, blind=row.blind or row.output_id in drawn) for row in rows]
+
+
+def draw_blind(conn: Conn, spec: LoopSpec, rows: Sequence[BatchItem | Ranked]) -> set[UUID]:
+    """Draw which of these outputs are shown without a prelabel, and store the draws; return those outputs."""
+    shares = {lane: blind.share(spec, lane) for lane in {row.lane for row in rows}}
+    drawn = {row.output_id: shares[row.lane] for row in rows if blind.is_drawn(spec, row.key, shares[row.lane])}
+    if drawn:
+        blind_tasks.draw(conn, spec.name, drawn, blind.form_sha256(spec))
+    return set(drawn)
 
 
 def shown_result(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -82,6 +101,8 @@ def _best(spec: LoopSpec, row: BatchItem, *, guessed: bool) -> list[dict[str, st
     `guessed`: whether the form shows the guess. It is then the first label, and the pipeline's answer is the second.
     """
     likely = likeliest(row.probabilities or {}, spec.labels, form.BEST)
+    if row.blind:  # the same for all of these tasks
+        return form.best_choices(spec.labels[: form.BEST], spec.definitions)
     if spec.config.quick is not None:  # the former form gives its own keys to them
         return [{"value": label} for label in likely[:3]]
     answers = [label for label in (row.label, row.output_label) if label in spec.labels]

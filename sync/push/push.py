@@ -30,7 +30,7 @@ from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.budget import pass_over
-from sync.push.drafts import task_drafts
+from sync.push.drafts import draw_blind, task_drafts, with_draws
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, close, reopen
 from sync.push.window import Window, look, prepare
@@ -158,6 +158,7 @@ def _claim(
         if not chosen:
             return None
         opened = _open_adopted(conn, project, placed)
+        draw_blind(conn, spec, [item for item in coming if item.output_id in opened])
         placed = {output_id: place for output_id, place in placed.items() if output_id not in opened}
         batch_id = _intend(conn, spec.name, version, placed) if placed else None
         return Claim(batch_id, {pick.output_id: pick.why_also for pick in picks}, again, len(opened))
@@ -225,7 +226,7 @@ def _send(
 ) -> tuple[PushReport, list[UUID], Refused | None]:
     """Send one batch. Returns the report, the halves to try if it was refused, and the refusal of a single output."""
     with database.transaction() as conn:
-        rows = batches.items(conn, batch_id)
+        rows = with_draws(conn, spec, batches.items(conn, batch_id))
         version = batches.version(conn, batch_id)
         # Before the batch counts as sent: an error here means that Label Studio has not received anything.
         drafts = task_drafts(conn, spec, project, rows, version, differs)

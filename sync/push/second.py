@@ -16,6 +16,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import AskedAgain
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.opinions import further
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import jobs, projects
 from labelloop.store.tables import tasks as task_store
@@ -34,7 +35,7 @@ def ask(database: Database, spec: LoopSpec, output_ids: Sequence[UUID]) -> int:
 def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
     """Let Label Studio serve the tasks that wait for one more opinion, or for an answer that can be read.
 
-    If an answer can be read after all, its task asks as many people as the other tasks again.
+    If an answer can be read after all, or no further opinion is wanted any more, its task asks fewer people again.
     """
     # gather
     with database.transaction() as conn:
@@ -47,14 +48,18 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
     rows = [row for row in rows if row.label_studio_id in there]  # the others' tasks were deleted
     more = {row.output_id: row.more for row in rows if row.more > row.asked_more}
     fewer = {row.output_id: row.more for row in rows if row.more < row.asked_more}
+    raised = {row.output_id: row.overlap for row in rows if row.overlap > row.told_overlap}
+    lowered = {row.output_id: row.overlap for row in rows if row.overlap < row.told_overlap}
 
     # apply: stored before more people are asked, and after fewer are, so that the next push completes a killed one
     with database.transaction() as conn:
         task_store.record_asked_more(conn, more)
+        further.record_told(conn, raised)
     for row in rows:
         _reopen(gateway, row, *there[row.label_studio_id])
     with database.transaction() as conn:
         task_store.record_asked_more(conn, fewer)
+        further.record_told(conn, lowered)
 
 
 def close(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
@@ -77,5 +82,5 @@ def _reopen(gateway: Gateway, row: AskedAgain, overlap: int, given: int, done: b
     wanted = row.wanted
     if given < wanted and (done or overlap < wanted):
         gateway.reopen_task(row.label_studio_id, wanted)
-    elif overlap > wanted and row.asked_more > row.more:
+    elif overlap > wanted and (row.asked_more > row.more or row.told_overlap > row.overlap):
         gateway.reopen_task(row.label_studio_id, wanted, done=given >= wanted)

@@ -102,7 +102,7 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: fl
     pair = in_force(conn, spec.name)
     open_rows = task_store.in_review(conn, spec.name, pair)
     filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
-    free = _free(conn, spec, len(filling))
+    free = _free(conn, spec, _filled(spec, filling))
     spent = budget.spent(conn, spec)
     rows, origins = best(conn, spec.name, within, pair, spent, free)
     if first_look_s and spec.media.check and media_fields(spec.labels_xml):
@@ -129,6 +129,16 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: fl
 def _fills_a_place(row: OpenTask, spec: LoopSpec) -> bool:
     """Whether annotators are still asked. Each annotation counts, a skip too: who skipped is not served it again."""
     return row.annotated < max(row.overlap, spec.overlap) + row.more
+
+
+def _filled(spec: LoopSpec, filling: Sequence[Ranked]) -> int:
+    """Return how many places the open tasks fill. Further opinions fill half of the window at most: a person who works
+    alone cannot give them, and gets new tasks all the same.
+    """
+    if spec.opinions is None:
+        return len(filling)
+    further = sum(item.lane == SECOND for item in filling)
+    return len(filling) - further + min(further, spec.queue.window // 2)
 
 
 def _queues(

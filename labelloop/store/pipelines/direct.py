@@ -133,7 +133,7 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
         """
         with settled as (
             update outputs o set state = 'answered', state_reason = 'answered without Label Studio', batch_id = null
-            where o.id = any(%(ids)s) and o.state in ('waiting', 'passed', 'quarantined', 'withdrawn')
+            where o.id = any(%(ids)s) and o.state in ('waiting', 'passed', 'accepted', 'quarantined', 'withdrawn')
             and (select a.reviewers from answers a where a.output_id = o.id order by a.seq desc limit 1) > 0
             returning o.id
         ), left_pool as (

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """People agreed on a label."""
     PASSED = "passed"
     """No person is asked: the pipeline's own label holds."""
+    ACCEPTED = "accepted"
+    """No person is asked: a certificate promises that few labels such as this one are incorrect."""
     FALLBACK = "fallback"
     UNDECIDED = "undecided"
     """The pipeline declared no fallback."""

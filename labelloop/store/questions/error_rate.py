@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from labelloop.answers.error_rate import UNKNOWN_DOUBT
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.pipelines.repeats import NO_REPEAT
 
@@ -19,6 +20,7 @@ CHOSEN = f"""
     {OF_STEP} and o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null
     and {NO_REPEAT}
 """
+DOUBT = f"1.0 - coalesce(o.confidence, {1.0 - UNKNOWN_DOUBT})"
 NEWEST = """
     select distinct on (output_id) output_id, label, reviewers from answers
     where loop = %(loop)s order by output_id, seq desc
@@ -49,7 +51,10 @@ class Answered:
     lane: str
     group_key: str
     received_at: datetime
+    source: str | None
     predicted: str
+    doubt: float
+    """1 - the pipeline's confidence; UNKNOWN_DOUBT if it gave none."""
     answer: str | None
     """None if the reviewers agree on no label."""
     opinions: Sequence[str | None] | None
@@ -75,6 +80,8 @@ class Period:
     period: int
     """0 is the first."""
     n: int
+    doubt: float
+    """Mean of 1 - the pipeline's confidence."""
     later: int
     """Those that came after the newest answered output of the stratum; all if there is none."""
 
@@ -117,8 +124,8 @@ def answered(conn: Conn, loop: str, step: Step | None = None) -> list[Answered]:
         rows_of(conn, Answered)
         .execute(
             f"""
-            select o.id as output_id, o.triggered, o.lane::text, o.group_key, o.received_at, o.label as predicted,
-                a.label as answer, {OPINIONS}
+            select o.id as output_id, o.triggered, o.lane::text, o.group_key, o.received_at, o.source,
+                o.label as predicted, {DOUBT} as doubt, a.label as answer, {OPINIONS}
             from outputs o join ({NEWEST}) a on a.output_id = o.id
             where {CHOSEN} and o.label is not null and a.reviewers > 0
             """,
@@ -164,6 +171,7 @@ def sizes(
             f"""
             select triggered, case when triggered then width_bucket(received_at, %(sent)s::timestamptz[])
                 else width_bucket(received_at, %(not_sent)s::timestamptz[]) end as period, count(*) as n,
+                avg({DOUBT}) as doubt,
                 count(*) filter (where received_at > coalesce(
                     case when triggered then %(newest_sent)s::timestamptz else %(newest)s::timestamptz end, '-infinity'
                 )) as later

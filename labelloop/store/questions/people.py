@@ -31,6 +31,10 @@ class ReviewerWork:
     kept: int
     """Preselected answers submitted unchanged."""
     preselected: int
+    wrong_kept: int
+    """Wrong prelabels on gold items that the person submitted unchanged."""
+    wrong_shown: int
+    """Gold items that the person answered and whose prelabel was wrong."""
 
 
 def work(conn: Conn, loop: str) -> list[ReviewerWork]:
@@ -42,8 +46,10 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
                 percentile_cont(0.5) within group (order by f.lead_time_s) as median_s,
                 count(*) filter (where o.lane = 'gold' and f.label is not distinct from o.gold) as gold_right,
                 count(*) filter (where o.lane = 'gold') as gold_asked,
-                count(*) filter (where f.prelabel_kept) as kept, count(f.prelabel_kept) as preselected
-            from feedback f join outputs o on o.id = f.model_output_id
+                count(*) filter (where f.prelabel_kept) as kept, count(f.prelabel_kept) as preselected,
+                count(*) filter (where f.prelabel_kept and o.lane = 'gold' and t.label <> o.gold) as wrong_kept,
+                count(f.prelabel_kept) filter (where o.lane = 'gold' and t.label <> o.gold) as wrong_shown
+            from feedback f join outputs o on o.id = f.model_output_id left join tasks t on t.output_id = o.id
             where o.loop = %(loop)s group by f.reviewer_id
         ), not_read as (
             select reviewer_id, count(*) as unreadable from unreadable
@@ -52,7 +58,8 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
         select r.label_studio_user_id, r.email, r.name, coalesce(s.answered, 0) as answered,
             coalesce(n.unreadable, 0) as unreadable, s.median_s, coalesce(s.gold_right, 0) as gold_right,
             coalesce(s.gold_asked, 0) as gold_asked, coalesce(s.kept, 0) as kept,
-            coalesce(s.preselected, 0) as preselected
+            coalesce(s.preselected, 0) as preselected, coalesce(s.wrong_kept, 0) as wrong_kept,
+            coalesce(s.wrong_shown, 0) as wrong_shown
         from readable s full join not_read n on n.reviewer_id = s.reviewer_id
         left join reviewers r on r.id = coalesce(s.reviewer_id, n.reviewer_id)
         order by answered desc, unreadable desc, r.name, r.label_studio_user_id

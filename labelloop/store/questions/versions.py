@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
@@ -38,6 +38,16 @@ class AnswerInCommon:
     """Label that the second version predicted."""
     label: str
     """The newest answer that a run was judged by."""
+
+
+class Prediction(NamedTuple):
+    """The label that a version predicted for a held-out output."""
+
+    version: str
+    output_id: UUID
+    label: str
+    """The newest answer by which the version was judged."""
+    predicted: str | None
 
 
 def newest_judging_run(conn: Conn, loop: str, version_id: str | None) -> JudgingRun | None:
@@ -107,3 +117,54 @@ def answers_in_common(conn: Conn, loop: str, one: str | None, other: str | None)
         """,
         {"loop": loop, "one": one, "other": other},
     ).fetchall()
+
+
+def held_out_predictions(conn: Conn, loop: str, versions: Sequence[str], most: int) -> list[Prediction]:
+    """Return what these versions predicted for held-out outputs, each version and output once.
+
+    Runs judged a version as challenger or as champion; both count. Of more than `most` outputs some are drawn, always
+    the same ones.
+    """
+    cursor = rows_of(conn, Prediction)
+    return cursor.execute(
+        """
+        with predicted as (
+            select v.version, i.output_id, i.answer_seq, i.label, v.label as predicted
+            from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout'
+            cross join lateral (
+                values (r.champion_id, i.champion_label), (r.version_id, i.challenger_label)
+            ) as v (version, label)
+            where r.loop = %(loop)s and r.scores is not null and v.version = any(%(versions)s)
+        ), drawn as (
+            select output_id from predicted group by 1 order by md5(output_id::text) limit %(most)s
+        )
+        select distinct on (version, output_id) version, output_id, label, predicted
+        from predicted join drawn using (output_id) order by version, output_id, answer_seq desc
+        """,
+        {"loop": loop, "versions": list(versions), "most": most},
+    ).fetchall()
+
+
+class Waiting(NamedTuple):
+    """How unsure the newest version is about what waits."""
+
+    outputs: int
+    uncertainty: float | None
+    """Mean utility, 0 to 1; None if it ranked nothing that waits."""
+
+
+def uncertainty_of_waiting(conn: Conn, loop: str, ranker: str) -> Waiting:
+    """Return the mean utility of the waiting outputs of the lane rule, as far as this ranker gave it.
+
+    `ranker` is a version by its first 12 digits.
+    """
+    cursor = rows_of(conn, Waiting)
+    row = cursor.execute(
+        """
+        select count(*) as outputs, avg(utility) as uncertainty from pool
+        where loop = %(loop)s and lane = 'rule' and ranker = %(ranker)s
+        """,
+        {"loop": loop, "ranker": ranker},
+    ).fetchone()
+    assert row is not None
+    return row

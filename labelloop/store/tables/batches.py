@@ -55,7 +55,7 @@ def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
         """
         select i.batch_id, i.output_id, i.lane, i.priority, i.label, i.champion, i.ranker, i.why, i.margin,
             o.key, o.data, o.result, o.label as output_label, o.probabilities, o.evidence,
-            o.confidence as output_confidence
+            o.confidence as output_confidence, exists (select from blind_tasks d where d.output_id = o.id) as blind
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(id)s order by i.priority desc, i.output_id
         """,

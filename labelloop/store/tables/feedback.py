@@ -36,13 +36,24 @@ class Reviewed:
     answer: str | None
     agreement: float | None
     reviewers: int | None
+    blind: bool
+    """Whether its task shows no prelabel."""
+    certainty: float | None
 
     @property
     def shown(self) -> Prelabelled | None:
         """Return the prelabel that its task shows; None without a task."""
         if self.champion is None:
             return None
-        return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
+        return Prelabelled(
+            self.shown_label,
+            self.champion,
+            self.margin,
+            self.label,
+            self.result,
+            self.probabilities,
+            blind=self.blind,
+        )
 
 
 def reviewers(conn: Conn, instance: UUID) -> dict[UserId, Reviewer]:
@@ -80,7 +91,8 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
         """
         select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
-            a.seq as answered, a.label as answer, a.agreement, a.reviewers
+            a.seq as answered, a.label as answer, a.agreement, a.reviewers, a.certainty,
+            exists (select from blind_tasks d where d.output_id = o.id) as blind
         from outputs o left join tasks t on t.output_id = o.id left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a on true
@@ -181,14 +193,17 @@ def _outdated(
     return {(row["output_id"], row["reviewer_id"]) for row in found}
 
 
-def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None]]:
-    """Return the labels that people gave to each of these outputs; None for an answer without a label."""
-    said: dict[UUID, list[str | None]] = {output_id: [] for output_id in output_ids}
+def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[tuple[UUID, str | None]]]:
+    """Return who gave which label to each of these outputs, in rows of reviewers; the label may be None."""
+    said: dict[UUID, list[tuple[UUID, str | None]]] = {output_id: [] for output_id in output_ids}
     for row in conn.execute(
-        "select model_output_id, label from feedback where model_output_id = any(%(outputs)s)",
+        """
+        select model_output_id, reviewer_id, label from feedback where model_output_id = any(%(outputs)s)
+        order by reviewer_id
+        """,
         {"outputs": list(output_ids)},
     ):
-        said[row["model_output_id"]].append(row["label"])
+        said[row["model_output_id"]].append((row["reviewer_id"], row["label"]))
     return said
 
 
@@ -200,8 +215,8 @@ def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> Non
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            insert into answers (output_id, loop, label, agreement, reviewers)
-            values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s)
+            insert into answers (output_id, loop, label, agreement, reviewers, certainty, estimate_id)
+            values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s, %(certainty)s, %(estimate)s)
             """,
             [
                 {
@@ -210,6 +225,8 @@ def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> Non
                     "label": said.label,
                     "agreement": said.agreement,
                     "reviewers": said.reviewers,
+                    "certainty": said.certainty,
+                    "estimate": said.estimate,
                 }
                 for output_id, said in answers
             ],

@@ -23,6 +23,7 @@ SYNC_QUEUE = "sync"
 BACKEND_QUEUE = "backend"
 PUSH = "sync.push"
 PULL = "sync.pull"
+OPINIONS = "sync.opinions"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
@@ -33,7 +34,7 @@ EMBED_IN_S = 2.0
 """Seconds from an intake to the look for texts without a vector, so that many intakes need one look."""
 WORKER_CONNECTIONS = 4
 """Largest number of connections for the job queue of one worker, beside those of its Database."""
-_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys(
+_QUEUES = dict.fromkeys((PUSH, PULL, OPINIONS), SYNC_QUEUE) | dict.fromkeys(
     (RETRAIN, PRELABEL, EXPORT, ASSESS, SHADOW, EMBED), BACKEND_QUEUE
 )
 

@@ -31,10 +31,10 @@ def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
     return cursor.execute(
         """
         select o.id as output_id, o.key, o.group_key, o.data, o.lane::text, o.holdout, o.label as pipeline_label,
-            o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers,
+            o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers, a.certainty,
             1.0::float8 as weight
         from outputs o join (
-            select distinct on (output_id) output_id, seq, label, agreement, reviewers from answers
+            select distinct on (output_id) output_id, seq, label, agreement, reviewers, certainty from answers
             where loop = %(loop)s and seq <= %(upto)s order by output_id, seq desc
         ) a on a.output_id = o.id
         where a.label is not null and o.lane <> 'gold' order by o.key collate "C"

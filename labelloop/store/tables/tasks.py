@@ -21,7 +21,8 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
             t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
             a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
             (select least(count(*), {MOST_ASKED}) from unreadable
-             where output_id = t.output_id and until is null and ask) as more
+             where output_id = t.output_id and until is null and ask) as more,
+            exists (select from blind_tasks d where d.output_id = t.output_id) as blind
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
@@ -98,23 +99,25 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
     These are open tasks that wait for a second opinion or have an unreadable answer. Any task that has fewer unreadable
-    answers now than Label Studio was told is returned too.
+    answers now than Label Studio was told, or needs fewer opinions, is returned too.
     """
     cursor = rows_of(conn, AskedAgain)
     return cursor.execute(
         f"""
         with those as (
             select output_id from tasks where loop = %(loop)s and overlap > 1
-            union select output_id from tasks where loop = %(loop)s and asked_more > 0
+            union select output_id from tasks where loop = %(loop)s and (asked_more > 0 or told_overlap > overlap)
             union select output_id from unreadable where loop = %(loop)s and until is null and ask
         )
-        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more, t.asked_more
+        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more,
+            t.asked_more, t.overlap, t.told_overlap
         from those join tasks t using (output_id) join outputs o on o.id = t.output_id
         cross join lateral (
             select least(count(*), {MOST_ASKED})::integer as more from unreadable
             where output_id = t.output_id and until is null and ask
         ) u
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
+            or t.told_overlap > t.overlap
         order by t.label_studio_id
         """,
         {"loop": loop, "overlap": overlap},
@@ -174,7 +177,7 @@ def ids(conn: Conn, loop: str) -> list[KnownTask]:
         from adopted_tasks d join projects p on p.loop = d.loop and p.instance = d.instance
         join outputs o on o.id = d.output_id
         left join counted a on a.instance = d.instance and a.task_id = d.label_studio_id
-        where d.loop = %(loop)s and o.state in ('waiting', 'passed', 'quarantined')
+        where d.loop = %(loop)s and o.state in ('waiting', 'passed', 'accepted', 'quarantined')
         and not exists (select from tasks t where t.output_id = d.output_id)
         """,
         {"loop": loop},
@@ -205,7 +208,7 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
 def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, batch_id: UUID) -> bool:
     """Store a task that arrived after its import was given up, or that came back; False if it was not stored.
 
-    It is not stored if the batch belongs to another loop, if the output is neither waiting, withdrawn nor passed, or if
+    It is not stored if the batch belongs to another loop, if the output is not in a state of IDLE, or if
     it has a task already. `shown_version` stays empty, so the next push checks what the task shows.
     """
     return (
@@ -218,7 +221,7 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, ba
                    coalesce(p.champion, 'pipeline'), coalesce(p.ranker, 'pipeline'), p.why, ''
             from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
             left join pool p on p.output_id = o.id
-            where o.id = %(output)s and o.state in ('waiting', 'withdrawn', 'passed')
+            where o.id = %(output)s and o.state in ('waiting', 'withdrawn', 'passed', 'accepted')
             on conflict do nothing
             """,
             {"output": output_id, "instance": instance, "task": task_id, "batch": batch_id},

@@ -11,16 +11,12 @@ import pytest
 
 from labelloop.errors import Ambiguous
 from labelloop.store.database import Database
-from labelloop.store.tables import prelabels, versions
-from labelloop.store.tables.prelabels import Prelabel
-from labelloop.versions.version import Stage
 from sync.push import prelabel
 from sync.push.batches import PushReport
+from tests.support.hops.promoting import CHAMPION, promote, say
 from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
-
-CHAMPION = "c" * 64
 
 
 @pytest.fixture
@@ -35,26 +31,6 @@ def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterat
         queue = loop.spec.queue.model_copy(update={"window": 4, "diversity": 0.0})
         loop.spec = loop.spec.model_copy(update={"queue": queue})
         yield loop
-
-
-def promote(loop: SyncLoop, version_id: str = CHAMPION, epoch: int = 1) -> None:
-    with loop.database.transaction() as conn:
-        before = versions.champion(conn, loop.spec.name)
-        if before is not None:
-            versions.set_stage(conn, before.id, Stage.RETIRED)
-        versions.insert(conn, loop.spec.name, version_id, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, version_id, Stage.CHAMPION)
-        versions.record_promotion(
-            conn, loop.spec.name, epoch=epoch, version_id=version_id, previous_id=None, by="a test", why="to see"
-        )
-
-
-def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION) -> None:
-    """Store predictions of a champion that labels everything a dog, with the given utilities."""
-    ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
-    with loop.database.transaction() as conn:
-        by = version_id[:12]
-        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, by, by) for key, u in utilities.items()])
 
 
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:

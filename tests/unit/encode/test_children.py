@@ -19,7 +19,7 @@ from backend.encode import encoder
 from backend.encode.children import Children, Stopped
 from backend.encode.encoder import checked
 from labelloop.errors import Failed, SettingsError
-from tests.support.encoders import model2vec_folder, onnx_folder
+from tests.support.hops.encoders import model2vec_folder, onnx_folder
 
 pytestmark = pytest.mark.slow
 

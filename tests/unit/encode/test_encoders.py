@@ -13,7 +13,7 @@ from backend.encode import CUT, Encoder, encoder
 from backend.encode import encoder as encoder_module
 from backend.encode import use as use_module
 from labelloop.errors import SettingsError
-from tests.support.encoders import VECTORS, model2vec_folder, onnx_folder
+from tests.support.hops.encoders import VECTORS, model2vec_folder, onnx_folder
 
 STORED = {
     "The card that I ordered has not arrived yet.": (-0.080, 0.031, -0.096, -0.007, -0.100, 0.039, 0.044, 0.028),
@@ -167,7 +167,7 @@ def _empty(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
-        (lambda folder: "minilm", "no sentence encoder 'minilm': leave it out for the default, or give the absolute"),
+        (lambda folder: "minilm", "no sentence encoder 'minilm': leave it out for the default, or give an absolute"),
         (lambda folder: str(folder / "nowhere"), "is no folder and no .onnx file"),
         (lambda folder: str(folder / "nowhere.onnx"), "needs the file tokenizer.json beside it"),
         (lambda folder: str(onnx_folder(folder / "w", words=False)), "needs the file tokenizer.json beside it"),

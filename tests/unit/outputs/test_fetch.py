@@ -8,7 +8,7 @@ import pytest
 
 from labelloop.errors import SpecError
 from labelloop.pictures.fetch import Fetcher
-from labelloop.selection.features import grey_of
+from labelloop.selection.features import picture_of
 from labelloop.spec.fetching import Private, check_beginning, covers, is_public
 from labelloop.spec.folder import parse
 from tests.support.network.picture_server import Pictures, pictures
@@ -114,7 +114,7 @@ def test_a_private_host_is_fetched_from_where_the_settings_name_it_and_sees_its_
     port = served.url.rpartition(":")[2]
     for named in ("127.0.0.0/8", f"localhost:{port}", "localhost"):
         raw = Fetcher(Private.read(f"minio:9000, {named}")).fetch(f"http://localhost:{port}/10.jpg")
-        assert grey_of(raw).size == (640, 480)
+        assert picture_of(raw).size == (640, 480)
     assert served.headers[-1]["Host"] == f"localhost:{port}"
     with pytest.raises(ValueError, match="private"):
         Fetcher(Private.read("localhost:1")).fetch(f"http://localhost:{port}/10.jpg")
@@ -165,5 +165,5 @@ def test_a_host_with_an_umlaut_is_asked_by_the_name_that_servers_know(
     fetcher = Fetcher(HERE)
     monkeypatch.setattr("labelloop.pictures.opening.resolve", lambda *_: "127.0.0.1")
     port = served.url.rpartition(":")[2]
-    assert grey_of(fetcher.fetch(f"http://bücher.example:{port}/10.jpg")).size == (640, 480)
+    assert picture_of(fetcher.fetch(f"http://bücher.example:{port}/10.jpg")).size == (640, 480)
     assert served.headers[-1]["Host"] == f"xn--bcher-kva.example:{port}"

@@ -10,7 +10,7 @@ from labelloop.errors import SpecError
 from labelloop.spec.folder import load, load_all, look
 from labelloop.spec.mistakes import examine
 
-QUEUE = "strategy, window, diversity, embedding, control, audit, holdout, gold, second, control_weight"
+QUEUE = "strategy, window, diversity, embedding, control, audit, holdout, gold, second, control_weight and 1 more"
 XML = '<View><Text name="t" value="$t"/><Choices name="label" toName="t">{}</Choices></View>'
 
 

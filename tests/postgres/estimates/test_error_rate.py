@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,57 +13,12 @@ from backend.report.error_rate import error_rate_report
 from console.cli import main
 from labelloop.labeling.kinds.labels import write_labels
 from labelloop.outputs.output import Output
-from labelloop.queue.lanes import Placement, place
-from labelloop.spec.loop import LoopSpec, complete
-from labelloop.store.database import Conn, Database
+from labelloop.queue.lanes import place
+from labelloop.spec.loop import complete
+from labelloop.store.database import Database
 from labelloop.store.tables import loops, outputs
-from tests.support.backend_factory import answer, texts_spec
-
-N = 1200
-RANDOM = ("holdout", "control", "audit")
-
-
-def a_spec(**changes: Any) -> LoopSpec:
-    spec = texts_spec(audit=0.1, holdout=0.2, **changes)
-    return spec.model_copy(update={"queue": spec.queue.model_copy(update={"control": 0.2})})
-
-
-class Stream:
-    """Outputs whose pipeline always says `ham`, and is incorrect the more often the less it is confident."""
-
-    def __init__(self, conn: Conn, spec: LoopSpec, n: int = N) -> None:
-        rng = np.random.default_rng(3)
-        loops.register(conn, spec)
-        self.spec = spec
-        self.truth: dict[UUID, str] = {}
-        self.placed: dict[UUID, Placement] = {}
-        for i, confidence in enumerate(1 - rng.beta(1, 4, n)):
-            output = Output(f"k{i}", {"text": "x"}, label="ham", confidence=float(confidence), model_version="m")
-            placed = place(output, spec)
-            [stored], _, _ = outputs.insert(conn, spec.name, [outputs.Row.of(output, placed)])
-            self.truth[stored.id] = "spam" if rng.random() < 1.2 * (1 - confidence) ** 1.5 else "ham"
-            self.placed[stored.id] = placed
-        conn.execute(
-            "update outputs set received_at = now() - interval '60 day' + substr(key, 2)::int * interval '1 h'"
-            " where loop = %s",
-            [spec.name],
-        )
-
-    def first(self, lane: str, share: float) -> list[UUID]:
-        """The outputs of a lane that people see first."""
-        members = [id_ for id_, placed in self.placed.items() if placed.lane == lane]
-        members.sort(key=lambda id_: -(self.placed[id_].utility or 0))
-        return members[: round(share * len(members))]
-
-    def answer(self, conn: Conn, **shares: float) -> None:
-        ids = [id_ for lane, share in shares.items() for id_ in self.first(lane, share)]
-        answer(conn, self.spec.name, {id_: self.truth[id_] for id_ in ids})
-
-    def rate(self, *, triggered: bool | None = None) -> float:
-        wrong = [
-            self.truth[id_] == "spam" for id_, p in self.placed.items() if triggered is None or p.triggered is triggered
-        ]
-        return sum(wrong) / len(wrong)
+from tests.support.backend_factory import answer
+from tests.support.review.stream import RANDOM, N, Stream, a_spec
 
 
 def accuracy(database: Database, folder: Path, *words: str) -> Result:
@@ -85,6 +38,7 @@ def test_with_a_backlog_the_command_holds_the_true_rate_and_says_how_far_the_rev
     assert found["low"] < stream.rate() < found["high"]
     assert found["high"] - found["low"] < 0.12
     by_trigger = {row["triggered"]: row for row in found["strata"]}
+    assert "The model's own confidence, compared with these answers, makes the interval narrower." in found["sentences"]
     for triggered, row in by_trigger.items():
         assert row["low"] < stream.rate(triggered=triggered) < row["high"]
         assert row["outputs"] == sum(p.triggered is triggered for p in stream.placed.values())
@@ -93,7 +47,7 @@ def test_with_a_backlog_the_command_holds_the_true_rate_and_says_how_far_the_rev
     assert found["answers"] == sum(len(stream.first(lane, s)) for lane, s in zip(RANDOM, (0.9, 0.7, 0.8), strict=True))
     assert found["reviewed"]["difference"] > 0.05
     text = accuracy(database, tmp_path, "--loop", "texts").stdout.splitlines()
-    assert text == found["sentences"]
+    assert text == [*found["sentences"], *found["champion_sentences"]]
     assert text[0].startswith(f"About {100 * found['value']:.1f} % of all 1,200 outputs that came in are incorrect (95")
     assert any(line.startswith("Do not take the rate of all ") and "above the estimate" in line for line in text)
 

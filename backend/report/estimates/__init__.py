@@ -1,0 +1,1 @@
+"""Reports of estimates about a loop, each figure with its interval."""

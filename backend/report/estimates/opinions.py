@@ -1,0 +1,188 @@
+"""Opinions: how many answers each item took, how certain the agreed answers are, and how good each person is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.report.parts import Report, as_json
+from backend.report.words import percent, said
+from labelloop.errors import UsageError
+from labelloop.gate import Accuracy
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB, MAJORITY
+from labelloop.store.database import Conn
+from labelloop.store.opinions import counts
+from labelloop.store.opinions.counts import Counted, GoldItem, Judged, Made
+from labelloop.store.questions import people as people_store
+from labelloop.store.questions.people import ReviewerWork
+from labelloop.store.tables import loops
+
+LEAST_ON_GOLD = 2
+"""People who must have answered a gold item before it can look wrong."""
+MOST_NAMED = 20
+"""Gold items that the report names; it counts the others."""
+UNKNOWN = "Somebody who was deleted in Label Studio"
+
+
+def opinions_report(conn: Conn, loop: str) -> Report:
+    """Return the opinions on a loop's items.
+
+    Keys as in loop.yaml: "consensus", "opinions" and "overlap". Counts, without gold: "items", "answers", "unclear" for
+    items on which people do not agree, and "asked" for those about which one more person is asked. The number of
+    answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
+    the clear answers' certainty is "certainty", None by majority.
+
+    Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
+    the items that people contradict. "sentences" say all of it. Shares are 0 to 1. Raises UsageError if there is no
+    such loop.
+    """
+    names = loops.names(conn, archived=True)
+    if loop not in names:  # compared in Python, because Postgres refuses a text that holds a NUL
+        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+    spec = loops.get(conn, loop)
+    assert spec is not None
+    numbers = counts.by_number(conn, loop)
+    made = counts.estimate(conn, loop) if spec.consensus != MAJORITY else None
+    judged = [] if made is None else counts.people(conn, made.id)
+    work = people_store.work(conn, loop)
+    gold, answered_gold = counts.contradicted_gold(conn, loop, LEAST_ON_GOLD), counts.answered_gold(conn, loop)
+    found = _numbers(numbers)
+    people = _people(work, judged)
+    return as_json(
+        {
+            "loop": loop,
+            "consensus": spec.consensus,
+            "opinions": None if spec.opinions is None else spec.opinions.model_dump(),
+            "overlap": spec.overlap,
+            **found,
+            "estimate": None if made is None else made._asdict(),
+            "people": people,
+            "gold": {
+                "answered": answered_gold,
+                "contradicted": len(gold),
+                "items": [{"key": one.key, "gold": one.gold, "said": dict(one.said)} for one in gold[:MOST_NAMED]],
+            },
+            "sentences": [*_sentences(spec, found, made), *_gold_sentences(gold, answered_gold)],
+        }
+    )
+
+
+def headline(conn: Conn, spec: LoopSpec) -> str | None:
+    """Return one sentence for the loop's page; None if nobody answered an item."""
+    found = _numbers(counts.by_number(conn, spec.name))
+    return _settled(found) if found["items"] else None
+
+
+def person_line(row: ReviewerWork) -> Report:
+    """Return a person's work with the rate of wrong prelabels that were kept."""
+    plain: Report = as_json({"row": row})["row"]
+    return {**plain, "gold": _gold(row), "wrong_prelabels": _wrong(row)}
+
+
+def rate(kept: int, shown: int) -> Report:
+    """Return {"kept", "shown", "share", "low", "high"}: the share of the shown ones, with its 95 % interval."""
+    found = Accuracy.of(kept, shown)
+    return {"kept": kept, "shown": shown, "share": found.accuracy, "low": found.low, "high": found.high}
+
+
+def _gold(row: ReviewerWork) -> Report:
+    return {"n": row.gold_asked, **Accuracy.of(row.gold_right, row.gold_asked).as_json()}
+
+
+def _wrong(row: ReviewerWork) -> Report:
+    return rate(row.wrong_kept, row.wrong_shown)
+
+
+def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
+    items, answers = sum(row.items for row in rows), sum(row.items * row.answers for row in rows)
+    weighed = [row for row in rows if row.certainty is not None]
+    clear = sum(row.clear for row in weighed)
+    return {
+        "items": items,
+        "answers": answers,
+        "mean": answers / items if items else None,
+        "numbers": [{**row._asdict(), "share": row.items / items} for row in rows],
+        "certainty": sum((row.certainty or 0.0) * row.clear for row in weighed) / clear if clear else None,
+        "unclear": sum(row.items - row.clear - row.asked for row in rows),
+        "asked": sum(row.asked for row in rows),
+    }
+
+
+def _people(work: Sequence[ReviewerWork], judged: Sequence[Judged]) -> list[Report]:
+    """Return each person with quality, accuracy on gold and wrong prelabels kept."""
+    quality = {row.reviewer: row for row in judged}
+    people = []
+    for row in work:
+        known = quality.get(row.reviewer)
+        shared = 0 if known is None else known.shared
+        value: Report = {"value": None, "low": None, "high": None, "shared": shared}
+        if known is not None:
+            value |= {"value": known.accuracy, "low": known.low, "high": known.high}
+        people.append(
+            {
+                "name": row.reviewer or UNKNOWN,
+                "answered": row.answered,
+                "quality": value,
+                "gold": _gold(row),
+                "wrong_prelabels": _wrong(row),
+            }
+        )
+    return people
+
+
+def _sentences(spec: LoopSpec, found: dict[str, Any], made: Made | None) -> list[str]:
+    if not found["items"]:
+        return ["Nobody has answered an item yet."]
+    sentences = [_settled(found)]
+    if found["asked"]:
+        sentences.append(f"One more person is asked about {_items(found['asked'])}.")
+    if found["unclear"]:
+        sentences.append(
+            f"People do not agree on {_items(found['unclear'])}: there is no answer, and no model learns from "
+            f"{'it' if found['unclear'] == 1 else 'them'}."
+        )
+    if spec.consensus == MAJORITY:
+        sentences.append("Each person's answer counts the same (consensus: majority).")
+    elif made is None:
+        sentences.append("The quality of people is not estimated yet; until then each answer counts the same.")
+    else:
+        if found["certainty"] is not None:
+            sentences.append(f"In the mean an answer is correct with a probability of {percent(found['certainty'])}.")
+        sentences.append(
+            f"The quality of people is estimated from {made.answers} answers to {_items(made.items)}: how often each "
+            "person agrees with what the others make probable."
+        )
+        if spec.consensus == CROWDLAB and made.learner is None:
+            sentences.append("The learner has not spoken about enough items with two answers; people alone count.")
+    return sentences
+
+
+def _settled(found: dict[str, Any]) -> str:
+    """Say how many answers the items took."""
+    parts = [
+        f"{percent(row['share'])} have {row['answers']} answer{'s' if row['answers'] > 1 else ''}"
+        for row in found["numbers"]
+    ]
+    return f"{_items(found['items'])} took {found['mean']:.2f} answers in the mean: {', '.join(parts)}."
+
+
+def _gold_sentences(gold: Sequence[GoldItem], answered: int) -> list[str]:
+    if not gold:
+        return []
+    named = [
+        f"{one.key} (gold {said(one.gold)}; people said "
+        + ", ".join(f"{said(label)} {n} times" for label, n in one.said.items())
+        + ")"
+        for one in gold[:MOST_NAMED]
+    ]
+    more = f" and {len(gold) - MOST_NAMED} more" if len(gold) > MOST_NAMED else ""
+    words = (
+        f"{len(gold)} of {answered} answered gold items look wrong, because most people contradict them: "
+        f"{'; '.join(named)}{more}. As long as a gold answer is wrong, it counts against those who are right."
+    )
+    return [words]
+
+
+def _items(n: int) -> str:
+    return f"{n} item" if n == 1 else f"{n} items"

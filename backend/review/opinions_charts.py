@@ -1,0 +1,44 @@
+"""Charts of the page about opinions: how many answers items took, and how good each person's answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.report.brief import cut
+from backend.report.parts import Report
+from backend.review import charts
+
+MOST_PEOPLE = 12
+"""People in the chart; the table has all of them."""
+LONGEST_NAME = 14
+
+
+def opinions_charts(report: Report) -> Mapping[str, str]:
+    """Return the charts "numbers" and "quality"; "" where there is nothing to draw."""
+    numbers = [{"answers": row["answers"], "share": row["share"]} for row in report["numbers"]]
+    known = [person for person in report["people"] if person["quality"]["value"] is not None]
+    people = [{"name": cut(person["name"], LONGEST_NAME), **person["quality"]} for person in known[:MOST_PEOPLE]]
+    return {"numbers": charts._cached("opinions", numbers), "quality": charts._cached("quality", people)}
+
+
+def _numbers(axes: Any, rows: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.bar([row["answers"] for row in rows], [100 * row["share"] for row in rows], width=0.6, color=charts.CHAMPION)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.set(xlabel="answers an item", ylabel="items, %")
+
+
+def _quality(axes: Any, people: list[dict[str, Any]]) -> None:
+    place = list(range(len(people), 0, -1))
+    for at, person in zip(place, people, strict=True):
+        axes.plot([100 * person["low"], 100 * person["high"]], [at, at], color=charts.CHALLENGER, linewidth=2)
+    axes.plot([100 * person["value"] for person in people], place, "o", color=charts.CHALLENGER, clip_on=False)
+    axes.set_yticks(place, [person["name"] for person in people])
+    axes.set_ylim(0.4, len(people) + 0.6)
+    axes.set_xlim(0, 100)
+    axes.set(xlabel="correct, % (95 % interval)")
+
+
+charts._KINDS.update({"opinions": _numbers, "quality": _quality})

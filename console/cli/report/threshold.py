@@ -1,0 +1,93 @@
+"""`labelloop report threshold` shows what may pass unseen, and revokes what passed."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli.decisions import me
+from console.cli.output import print_json, show
+from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from labelloop.errors import UsageError
+from labelloop.process.settings import Settings
+
+
+@click.command()
+@one_of_the_loops
+@click.option("--by", type=click.Choice(["label"]), help="Show a curve for each label too.")
+@click.option("--certify", "renew", is_flag=True, help="Bring the certificate up to date now, as the worker does.")
+@click.option("--revoke", metavar="CERTIFICATE", help="Send all that this certificate let pass back to people.")
+@click.option("--why", help="Why it is revoked, for the record.")
+@click.option(
+    "--revoked-by",
+    envvar="LABELLOOP_BY",
+    metavar="NAME",
+    help="Name of the person who revokes it.  [LABELLOOP_BY, else your login name]",
+)
+@as_json_too
+@with_settings
+def threshold(
+    settings: Settings,
+    loop: str | None,
+    by: str | None,
+    renew: bool,
+    revoke: str | None,
+    why: str | None,
+    revoked_by: str | None,
+    as_json: bool,
+) -> None:
+    """Show what may pass unseen, and the promise about it: `accept` in loop.yaml.
+
+    The table says for each confidence how many outputs lie above it, and how many of the answers there are incorrect.
+    Without a certificate it says about how many answers are missing. Only answers that chance chose count.
+    """
+    from backend.report.estimates.threshold import threshold_report
+    from backend.report.parts import as_json as in_json_types
+    from backend.train import certify
+    from labelloop.store.promises import certificates
+    from labelloop.store.tables import loops
+
+    if (revoke is None) != (why is None):
+        raise UsageError("--revoke and --why belong together: name the certificate, and say why it is revoked")
+    if why is not None and not why.strip():
+        raise UsageError("--why: say in a few words why it is revoked")
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        if revoke is not None or renew:
+            with db.transaction() as conn:
+                spec = loops.get(conn, name)
+                assert spec is not None
+                if revoke is not None and why is not None:
+                    one = certificates.find(conn, name, revoke)
+                    n = certify.revoke(conn, spec, one, revoked_by or me(), why.strip())
+                    if n is None:
+                        raise UsageError(f"certificate {str(one.id)[:8]} was revoked already, by {one.revoked_by}")
+                    words = "output goes" if n == 1 else "outputs go"
+                    click.echo(f"Certificate {str(one.id)[:8]} is revoked: {n:,} {words} back to people.", err=True)
+                else:
+                    certify.certify(conn, spec)
+        with db.transaction() as conn:
+            found = threshold_report(conn, name, by)
+    if as_json:
+        return print_json(in_json_types(found))
+    click.echo("\n".join(found["sentences"]))
+    for curve in found["curves"]:
+        click.echo(f"\nlabel {curve['label']}" if curve["label"] else "")
+        show([_line(point, curve) for point in curve["points"]], as_json=False)
+    click.echo("\nanswers above the threshold that certify the promise with one look, by the true error rate there:")
+    show([{"true error rate, %": f"{100 * row['truth']:.2f}", "answers": row["answers"]} for row in found["needed"]],
+         as_json=False)  # fmt: skip
+
+
+def _line(point: dict[str, float | None], curve: dict[str, float | None]) -> dict[str, object]:
+    from backend.report.words import interval, percent
+
+    threshold, certified = point["threshold"], curve["threshold"]
+    assert threshold is not None
+    return {
+        "confidence from, %": f"{100 * threshold:.2f}",
+        "outputs": percent(point["share"]),
+        "answers": point["answers"],
+        "incorrect": percent(point["error"]) if point["answers"] else None,
+        "95 % CI": interval(point),
+        "passes": "yes" if certified is not None and threshold >= certified else "",
+    }

@@ -1,0 +1,242 @@
+"""A judge's verdicts against people's: how often it finds what people find, with bounds. Pure.
+
+A judge gives each output one of two verdicts, positive or negative. People's answers are the truth.
+
+- TPR is the share of people's positives that the judge calls positive, TNR the same for negatives. Their intervals and
+  one-sided bounds are Jeffreys' (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286; Cai 2005,
+  doi:10.1016/j.jspi.2004.01.005), at the effective number of answers.
+- Kappa is Cohen's (1960, doi:10.1177/001316446002000104). Its interval is that of a Dirichlet posterior with Jeffreys'
+  prior over the four cells.
+- The corrected prevalence is Rogan and Gladen's (1978, doi:10.1093/oxfordjournals.aje.a112510), with the interval of
+  Lang and Reiczigel (2014, doi:10.1016/j.prevetmed.2013.09.015).
+
+Strata of outputs were drawn with different probabilities. So each answer has as its weight the number of outputs of its
+stratum divided by its answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.answers.error_rate import ALIKE, ALIKE_WEIGHT, Z
+
+RISK = 0.05
+"""Largest probability with which a one-sided bound misses the truth."""
+POWER = 0.8
+"""Probability with which the planned number of answers gives a certificate, if the judge is as good as it seems."""
+ASSUMED = 10.0
+"""How many answers the first guess at a share counts for in a plan."""
+MOST_PLANNED = 20_000
+DRAWS = 4_000
+"""Draws from the posterior of kappa."""
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Compared(NamedTuple):
+    """An output with the judge's verdict and people's; True is positive."""
+
+    stratum: bool
+    """Whether the trigger sends it."""
+    group: str
+    judge: bool
+    people: bool
+
+
+class Outputs(NamedTuple):
+    """The judge's outputs of one stratum."""
+
+    n: int
+    positive: int
+    """Those that the judge calls positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share, 0 to 1, estimated from answers. All but the numbers of answers is None without any."""
+
+    answers: int
+    effective: float
+    """Number of independent answers, drawn evenly, that would tell as much."""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """`low` to `high` is the 95 % interval."""
+    bound: float | None = None
+    """The share is above it with 95 % confidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number with its 95 % interval; None if it cannot be estimated."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    tpr: Share
+    tnr: Share
+    base_rate: Share
+    """Share of the outputs that people call positive, from the answers alone."""
+    agreement: Share
+    kappa: Number
+    """Agreement beyond that of a judge who gives the same verdicts to outputs at random: 0 is none, 1 is all."""
+    apparent: float | None
+    """Share of all outputs that the judge calls positive."""
+    corrected: Number
+    """The share of true positives among all outputs: `apparent`, corrected by TPR and TNR."""
+
+    def certified(self, floor: float) -> bool:
+        """Return whether TPR and TNR are both above the floor with 95 % confidence each."""
+        return all(one.bound is not None and one.bound >= floor for one in (self.tpr, self.tnr))
+
+
+def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.random.Generator) -> Judged:
+    """Compare a judge with people. `outputs` are all of the judge's, the answered ones among them."""
+    stratum = np.array([row.stratum for row in rows], dtype=bool)
+    judge, people = (np.array([getattr(row, who) for row in rows], dtype=bool) for who in ("judge", "people"))
+    group = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
+    weights = np.ones(len(rows))
+    for one, size in outputs.items():
+        answered = int((stratum == one).sum())
+        weights[stratum == one] = max(size.n, answered) / max(answered, 1)
+
+    def of(right: Flags, among: Flags) -> Share:
+        return _share(right[among], weights[among], group[among])
+
+    everything = np.ones(len(rows), dtype=bool)
+    tpr, tnr = of(judge, people), of(~judge, ~people)
+    agreement = of(judge == people, everything)
+    total = sum(size.n for size in outputs.values())
+    apparent = sum(size.positive for size in outputs.values()) / total if total else None
+    return Judged(
+        tpr,
+        tnr,
+        of(people, everything),
+        agreement,
+        _kappa(judge, people, weights, agreement.effective, rng),
+        apparent,
+        corrected(apparent, total, tpr, tnr),
+    )
+
+
+def more_needed(share: Share, floor: float) -> int | None:
+    """Return how many more answers of this class give its bound the floor, in POWER of the cases.
+
+    It is 0 if the bound is there. It is None if the share seems to be below the floor or too near to it: then a better
+    judge is needed, not more answers. Before any answer the share is taken to be half-way between the floor and 1. That
+    counts for ASSUMED answers afterwards.
+    """
+    if share.bound is not None and share.bound >= floor:
+        return 0
+    n = min(share.effective, float(share.answers))
+    yes = (share.value or 0.0) * n
+    likely = (yes + ASSUMED * (1.0 + floor) / 2.0) / (n + ASSUMED)
+    if likely <= floor:
+        return None
+    most = 1
+    while not _suffices(most, yes, n, likely, floor):
+        most *= 2
+        if most > MOST_PLANNED:
+            return None
+    least = most // 2
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (least, middle) if _suffices(middle, yes, n, likely, floor) else (middle, most)
+    return math.ceil(most * (share.answers / n if n else 1.0))
+
+
+def _suffices(more: int, yes: float, n: float, likely: float, floor: float) -> bool:
+    from scipy.special import betainc
+    from scipy.stats import binom
+
+    found = np.arange(more + 1)
+    reached = betainc(yes + found + 0.5, n + more - yes - found + 0.5, floor) <= RISK
+    return bool(binom.pmf(found, more, likely)[reached].sum() >= POWER)
+
+
+def corrected(apparent: float | None, n: int, tpr: Share, tnr: Share) -> Number:
+    """Return the share of true positives among the `n` outputs of which the judge calls `apparent` positive.
+
+    Only the interval is known, 0 to 1, while TPR + TNR may be as small as 1: then the verdicts say nothing.
+    """
+    if apparent is None or tpr.value is None or tnr.value is None:
+        return Number()
+    informed = tpr.value + tnr.value - 1.0
+    value = min(1.0, max(0.0, (apparent + tnr.value - 1.0) / informed)) if informed > 0 else None
+    sens, spec = ((one.effective * (one.value or 0.0) + 1.0) / (one.effective + 2.0) for one in (tpr, tnr))
+    of_sens, of_spec = (v * (1.0 - v) / (one.effective + 2.0) for v, one in ((sens, tpr), (spec, tnr)))
+    gain = sens + spec - 1.0
+    if gain <= Z * math.sqrt(of_sens + of_spec):
+        return Number(None, 0.0, 1.0)
+    size = n + Z * Z
+    said = (n * apparent + Z * Z / 2.0) / size
+    middle = (said + spec - 1.0) / gain
+    shift = 2.0 * Z * Z * (middle * of_sens - (1.0 - middle) * of_spec)
+    variance = (said * (1.0 - said) / size + (1.0 - middle) ** 2 * of_spec + middle**2 * of_sens) / gain**2
+    low, high = (min(1.0, max(0.0, middle + shift + side * Z * math.sqrt(variance))) for side in (-1.0, 1.0))
+    return Number(value, low if value is None else min(low, value), high if value is None else max(high, value))
+
+
+def _share(right: Flags, weights: Floats, group: npt.NDArray[np.intp]) -> Share:
+    from scipy.special import betaincinv
+
+    n = len(right)
+    if not n:
+        return Share(0, 0.0)
+    value = float(weights[right].sum() / weights.sum())
+    effective = n / _design_effect(right, value, weights, group)
+    yes, no = value * effective + 0.5, (1.0 - value) * effective + 0.5
+    low, high, bound = (float(betaincinv(yes, no, at)) for at in (0.025, 0.975, RISK))
+    low, bound = (0.0, 0.0) if value <= 0.0 else (low, bound)
+    return Share(n, effective, value, min(low, value), 1.0 if value >= 1.0 else max(high, value), bound)
+
+
+def _design_effect(right: Flags, value: float, weights: Floats, group: npt.NDArray[np.intp]) -> float:
+    """Return by how much weights and groups widen the variance, at least 1.
+
+    It is measured by the residuals, as far as there are some of both kinds, and else assumed: Kish's effect of the
+    weights (1965, "Survey sampling", section 11.7), and an intraclass correlation of ALIKE.
+    """
+    sums = np.bincount(group, weights)
+    squares = float((weights**2).sum())
+    assumed = len(weights) * squares / float(weights.sum()) ** 2
+    assumed *= 1.0 + ALIKE * (float((sums**2).sum()) / squares - 1.0)
+    most = value * (1.0 - value)
+    if most <= 0.0:
+        return max(1.0, assumed)
+    residuals = np.bincount(group, weights * (right - value))
+    measured = float((residuals**2).sum()) / float(weights.sum()) ** 2 * len(weights) / most
+    seen = float(min(right.sum(), (~right).sum()))
+    return max(1.0, (seen * measured + ALIKE_WEIGHT * assumed) / (seen + ALIKE_WEIGHT))
+
+
+def _kappa(judge: Flags, people: Flags, weights: Floats, effective: float, rng: np.random.Generator) -> Number:
+    if not len(judge):
+        return Number()
+    cells = np.array([weights[(judge == j) & (people == p)].sum() for j in (True, False) for p in (True, False)])
+    cells /= cells.sum()
+    drawn = _kappa_of(rng.dirichlet(cells * effective + 0.5, DRAWS))
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    value = float(_kappa_of(cells[None, :])[0])
+    return Number(value, min(low, value), max(high, value))
+
+
+def _kappa_of(cells: Floats) -> Floats:
+    """Return kappa of each row of shares: both positive, judge alone, people alone, none; 0 if chance explains all."""
+    agreed = cells[:, 0] + cells[:, 3]
+    says, is_ = cells[:, 0] + cells[:, 1], cells[:, 0] + cells[:, 2]
+    by_chance = says * is_ + (1.0 - says) * (1.0 - is_)
+    found: Floats = np.divide(
+        agreed - by_chance, 1.0 - by_chance, out=np.zeros_like(agreed), where=by_chance < 1 - 1e-12
+    )
+    return found

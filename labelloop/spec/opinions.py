@@ -1,0 +1,51 @@
+"""Opinions: the rule by which more people are asked about an item than the loop's `overlap`."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from labelloop.spec.sections import Strict
+
+MAJORITY: Final[Literal["majority"]] = "majority"
+CROWDLAB: Final[Literal["crowdlab"]] = "crowdlab"
+SURE = 0.95
+
+
+class Opinions(Strict):
+    """Rule for asking one more person about an item, once `overlap` people have answered and are not sure."""
+
+    most: int = Field(ge=2, le=10)
+    """Largest number of people for one item, the first ones among them."""
+    sure: float | None = Field(default=None, gt=0.5, lt=1)
+    """Certainty at which nobody else is asked; None means SURE. Only where people's quality is estimated: by majority,
+    one more person is asked while no label is ahead.
+    """
+    budget: float | None = Field(default=None, ge=1, le=10)
+    """Largest mean number of answers an item. Where it does not suffice, the least certain items get the next opinion.
+    None means no limit.
+    """
+
+    def check(self, consensus: str, overlap: int) -> None:
+        """Raise ValueError if this rule can never ask, or never be kept, with this consensus and `overlap`."""
+        if self.most <= overlap:
+            raise ValueError(
+                f"opinions.most: {self.most} people are at most asked, and overlap asks {overlap} about every item "
+                f"already: take at least {overlap + 1}, or leave opinions out"
+            )
+        if self.sure is not None and consensus == MAJORITY:
+            raise ValueError(
+                "opinions.sure: by majority nobody's certainty is estimated, and one more person is asked while no "
+                "label is ahead: leave it out, or take `consensus: dawid-skene`"
+            )
+        if self.budget is not None and not overlap < self.budget <= self.most:
+            raise ValueError(
+                f"opinions.budget: the mean number of answers an item is above {overlap} (overlap) and at most "
+                f"{self.most} (most); it is {self.budget:g}"
+            )
+
+    @property
+    def enough(self) -> float:
+        """Certainty at which nobody else is asked."""
+        return SURE if self.sure is None else self.sure

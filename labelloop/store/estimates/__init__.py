@@ -1,0 +1,1 @@
+"""Statements behind estimates: read-only, each about answers that chance chose."""

@@ -1,0 +1,222 @@
+"""Progress: the learning curve of a loop's versions, continued to answers that nobody has given yet.
+
+The curve is an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8),
+with 0 <= a <= 1, b >= 0, c between EXPONENTS, and a delay m: with many labels the first answers bring as much as the
+next ones, and a curve without a delay would be too flat. All curves of a grid are weighted by how well they fit, so
+that few or noisy versions give a wide interval and not a wrong one.
+
+The versions are judged by the same held-out answers, so their errors are alike: a lucky hold-out set lifts the whole
+curve, and bends it little. The covariances of the answers' item scores say how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+FEWEST_VERSIONS = 4
+"""Versions of different training sizes below which no curve is drawn: three always fit."""
+SPAN = 2.0
+"""How many times as many answers the largest version needs as the smallest."""
+FEWEST_HELD_OUT = 30
+"""Held-out answers below which a version's accuracy says too little."""
+REACH = 3.0
+"""The curve is continued to at most this many times the answers of the largest version."""
+EXPONENTS = (0.1, 2.0)
+"""From a curve that hardly flattens to one that flattens at once."""
+DELAYS = (0.0, 0.25, 1.0, 4.0)
+"""Delays that are tried, as multiples of the largest version's answers."""
+NOISE = (0.002, 0.005, 0.01, 0.02)
+"""Standard deviations of a version's true accuracy about the curve: another order of answers gives another model."""
+RISE = 1.645
+"""Standard errors above 0 from which a rise counts: five in a hundred flat curves look like that."""
+FALL = -1.96
+DRAWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What was measured: how much the accuracy rose from the smallest to the largest version."""
+
+    smallest: int
+    largest: int
+    """Training sizes."""
+    gain: float
+    """Difference of the accuracies by a straight line through them over log(answers)."""
+    low: float
+    high: float
+    """95 % interval of the gain."""
+    findable: float
+    """A rise this large would be found in 80 % of cases."""
+
+    @property
+    def rises(self) -> bool:
+        return self.low_one_sided > 0
+
+    @property
+    def falls(self) -> bool:
+        return self.high < 0
+
+    @property
+    def low_one_sided(self) -> float:
+        """Return the limit below which the gain lies with a probability of 5 %."""
+        return self.gain - RISE * (self.high - self.low) / (2 * -FALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Curves that fit the versions. Arrays: shape (DRAWS,), one curve each."""
+
+    trend: Trend
+    top: Floats
+    """`a`: the accuracy with endless answers."""
+    excess: Floats
+    """What is missing to `top` at the largest version."""
+    exponent: Floats
+    delay: Floats
+    """In multiples of the largest version's answers."""
+    noise: Floats
+    """Deviation of a version from its curve, drawn once for each curve."""
+
+    def at(self, n: float) -> tuple[float, float, float]:
+        """Return the expected accuracy of a version trained on `n` answers, and its 95 % interval."""
+        curve = self._curve(n)
+        low, high = np.quantile(np.clip(curve + self.noise, 0, 1), (0.025, 0.975))
+        return float(np.median(curve)), float(low), float(high)
+
+    def needed(self, accuracy: float) -> tuple[float, float, float]:
+        """Return the training size at which the curve reaches `accuracy`, and the limits of its 80 % interval.
+
+        A number is infinite if it lies beyond REACH times the largest version, where nothing is said.
+        """
+        left = np.maximum(self.top - accuracy, 0)
+        with np.errstate(divide="ignore", over="ignore"):
+            times = (1 + self.delay) * (self.excess / left) ** (1 / self.exponent) - self.delay
+        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * times, np.inf)
+        middle, low, high = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
+        return middle, low, high
+
+    def _curve(self, n: float) -> Floats:
+        found: Floats = self.top - self.excess * _power(n / self.trend.largest, self.delay, self.exponent)
+        return found
+
+
+def judged_enough(item_scores: Floats) -> npt.NDArray[np.bool_]:
+    """Return which versions were judged by at least FEWEST_HELD_OUT answers, shape (versions,).
+
+    `item_scores`: shape (versions, held-out answers), 0 to 1, NaN where a version was not judged by an answer.
+    """
+    return np.asarray((~np.isnan(item_scores)).sum(axis=1) >= FEWEST_HELD_OUT)
+
+
+def reason_for_none(sizes: Sequence[int]) -> str | None:
+    """Return why versions of these training sizes have no trend, in words; None if they have one."""
+    if not len(sizes):
+        return f"no version has been judged by {FEWEST_HELD_OUT} held-out answers or more"
+    different = len(set(sizes))
+    if different < FEWEST_VERSIONS:
+        return (
+            f"{different} {'version has' if different == 1 else 'versions of different training sizes have'} been "
+            f"judged by {FEWEST_HELD_OUT} held-out answers or more, and at least {FEWEST_VERSIONS} are needed"
+        )
+    if max(sizes) < SPAN * min(sizes):
+        return (
+            f"the largest version was trained on {max(sizes):,} answers and the smallest on {min(sizes):,}: at least "
+            f"{SPAN:g} times as many are needed"
+        )
+    return None
+
+
+def trend(sizes: Sequence[int], item_scores: Floats) -> Trend:
+    """Return how much the accuracy rose, by generalized least squares. Give it only versions that are
+    `judged_enough`, and sizes without a `reason_for_none`."""
+    x = np.log(np.array(sizes, dtype=np.float64))
+    precision = np.linalg.inv(_covariance(item_scores) + np.eye(len(x)) * NOISE[2] ** 2)
+    design = np.stack([np.ones(len(x)), x - x.mean()], axis=1)
+    spread = np.linalg.inv(design.T @ precision @ design)
+    slope = float((spread @ design.T @ precision @ np.nanmean(item_scores, axis=1))[1])
+    span = float(x.max() - x.min())
+    gain, error = slope * span, float(np.sqrt(spread[1, 1])) * span
+    return Trend(min(sizes), max(sizes), gain, gain + FALL * error, gain - FALL * error, (RISE + 0.84) * error)
+
+
+def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -> Curve:
+    """Return curves that fit the versions, by their posterior weights on a grid.
+
+    The grid is over the accuracy of the largest version and the rise to it, both flat, and over the exponent and the
+    noise, both flat in their logarithm. Give it only versions that are
+    `judged_enough`, and sizes without a `reason_for_none`.
+    """
+    seen = trend(sizes, item_scores)
+    x, y = np.array(sizes, dtype=np.float64), np.nanmean(item_scores, axis=1)
+    shared = _covariance(item_scores)
+    wide = 4 * float(np.sqrt(shared.diagonal().max() + NOISE[-1] ** 2))
+    last = np.linspace(max(0.0, y[x.argmax()] - wide), min(1.0, y[x.argmax()] + wide), 41)[:, None, None]
+    rise = np.linspace(0.0, max(seen.high, 0.0) + wide, 41)[None, :, None]
+    delay, exponent = (each.ravel() for each in np.meshgrid(DELAYS, np.geomspace(*EXPONENTS, 20), indexing="ij"))
+    powers = _power(x / x.max(), delay[:, None], exponent[:, None])
+    # What is missing at the largest version, if the accuracy rose by `rise` to there.
+    excess = rise / (_power(x.min() / x.max(), delay, exponent) - 1)
+    top = last + excess
+    logs, one = [], np.ones(len(x))
+    for noise in NOISE:
+        covariance = shared + np.eye(len(x)) * noise**2
+        precision = np.linalg.inv(covariance)
+        yy, y1, oo = y @ precision @ y, y @ precision @ one, one @ precision @ one
+        yp, op = powers @ precision @ y, powers @ precision @ one
+        pp = np.einsum("ij,jk,ik->i", powers, precision, powers)
+        # The squared distance of y from top - excess * powers, multiplied out.
+        far = yy - 2 * top * y1 + 2 * excess * yp + top**2 * oo - 2 * top * excess * op + excess**2 * pp
+        fits = -0.5 * (far + np.linalg.slogdet(covariance)[1])
+        logs.append(np.where((top <= 1) & (last - rise >= 0), fits, -np.inf))
+    weights = np.exp(np.stack(logs) - np.max(logs)).ravel()
+    chosen = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(DRAWS)) / DRAWS * weights.sum())
+    of_noise, of_last, of_rise, of_shape = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *top.shape))
+    return Curve(
+        seen,
+        top[of_last, of_rise, of_shape],
+        excess[0, of_rise, of_shape],
+        exponent[of_shape],
+        delay[of_shape],
+        np.array(NOISE)[of_noise] * rng.standard_normal(DRAWS),
+    )
+
+
+def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
+    """Return what is missing as a share of what is missing at the largest version; `times` its answers."""
+    found: Floats = ((times + delay) / (1 + delay)) ** -exponent
+    return found
+
+
+def _covariance(item_scores: Floats) -> Floats:
+    """Return the covariance of the versions' mean item scores, shape (versions, versions).
+
+    A variance is at least that of a share with one more correct and one more incorrect answer: without an error, or
+    with errors only, the answers themselves would claim that there is no doubt.
+    """
+    known = ~np.isnan(item_scores)
+    n = known.sum(axis=1).astype(np.float64)
+    mean = np.nanmean(item_scores, axis=1)
+    away = np.where(known, item_scores - mean[:, None], 0.0)
+    both = known.astype(np.float64) @ known.T.astype(np.float64)
+    share = (n * mean + 1) / (n + 2)
+    variance = np.maximum(
+        (away**2).sum(axis=1) / np.maximum(n - 1, 1), share * (1 - share) * (mean * (1 - mean) < 1e-9)
+    )
+    cross = away @ away.T / np.maximum(both - 1, 1)
+    limit = 0.98 * np.sqrt(np.outer(variance, variance))
+    cross = np.clip(cross, -limit, limit)
+    np.fill_diagonal(cross, variance)
+    found: Floats = cross * both / np.outer(n, n)
+    return _positive(found)
+
+
+def _positive(matrix: Floats) -> Floats:
+    """Return the matrix with its negative eigenvalues raised to 0: sets of answers that differ can cause some."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    found: Floats = (vectors * np.maximum(values, 0)) @ vectors.T
+    return found

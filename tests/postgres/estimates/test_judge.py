@@ -1,0 +1,166 @@
+"""The command `report judge` on the real Postgres: certified, stale and not certified judges, and its evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from backend.report.estimates.judge import judge_report
+from console.cli import main
+from labelloop.errors import UsageError
+from labelloop.store.database import Database
+from labelloop.store.tables import loops
+from tests.support.backend_factory import texts_spec
+from tests.support.hops.judged_outputs import Verdicts, judge_spec
+
+
+def judge(database: Database, folder: Path, *words: str) -> Result:
+    env = {"LABELLOOP_DATABASE_URL": database.url, "LABELLOOP_DATA_DIR": str(folder)}
+    return CliRunner().invoke(main, ["report", "judge", "--loop", "texts", *words], env=env)
+
+
+def test_a_good_judge_is_certified_by_blind_answers_and_the_bounds_hold_its_rates(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(1_200, tpr=0.93, tnr=0.92)
+        loop.draw(ids)
+        answered = loop.answer(ids)
+    printed = judge(database, tmp_path, "--json", "--check")
+    found = json.loads(printed.stdout)
+    assert (printed.exit_code, found["status"], found["why"]) == (0, "certified", [])
+    assert (found["judge"], found["positive"], found["answers"]) == ("judge-1", "pass", answered)
+    assert found["tpr"]["low"] < 0.93 < found["tpr"]["high"]
+    assert found["tnr"]["low"] < 0.92 < found["tnr"]["high"]
+    assert 0.8 < found["tpr"]["bound"] < 0.93
+    truly = sum(label == "pass" for label in loop.truth.values()) / len(loop.truth)
+    assert found["corrected"]["low"] < truly < found["corrected"]["high"]
+    assert abs(found["corrected"]["value"] - truly) < abs(found["apparent"] - truly)
+    assert 0.7 < found["kappa"]["low"] < found["kappa"]["value"] < found["kappa"]["high"] < 1
+    assert judge(database, tmp_path).stdout.startswith("Certified: judge judge-1 with form " + found["form"])
+
+
+def test_a_judge_that_always_says_pass_has_kappa_0_and_is_no_better_than_always_pass(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(600, tpr=1.0, tnr=0.0, base=0.67)
+        loop.draw(ids)
+        loop.answer(ids)
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert "kappa 0.00" in printed.stdout
+    assert "not shown to be better than always saying 'pass'" in printed.stdout
+    assert "How many truly are cannot be told" in printed.stdout
+    assert "No number of answers is likely to certify TNR: it is about 0.0 %" in printed.stdout
+
+
+@pytest.mark.parametrize("answers", [0, 1, 50])
+def test_too_few_answers_certify_nothing_and_the_missing_ones_are_named(
+    database: Database, tmp_path: Path, answers: int
+) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(400, tpr=0.9, tnr=0.9)
+        loop.draw(ids)
+        some = [id_ for id_ in ids if loop.placed[id_].lane in ("holdout", "audit")][:answers]
+        loop.answer(some)
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert printed.stdout.startswith("Not certified: judge judge-1")
+    assert "more blind answers 'fail' would do for TNR." in printed.stdout
+    with database.transaction() as conn:
+        found = judge_report(conn, "texts")
+    assert found["answers"] == len(some)
+    assert found["needed"]["outputs"] >= found["needed"]["negative"] >= (1 if answers == 50 else 10)
+
+
+def test_one_class_among_people_leaves_the_other_rate_unknown(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(300, tpr=0.9, tnr=0.9, base=1.0)
+        loop.draw(ids)
+        loop.answer(ids)
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert "No blind answer of people is 'fail', so its TNR is not known." in printed.stdout
+
+
+def test_a_new_version_of_the_judge_and_a_new_form_make_the_certificate_stale(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(1_000, tpr=0.95, tnr=0.95)
+        loop.draw(ids)
+        loop.answer(ids)
+    assert judge(database, tmp_path, "--check").exit_code == 0
+    with database.transaction() as conn:
+        loops.register(conn, judge_spec(definitions={"pass": "polite and true"}))
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert printed.stdout.startswith("Stale: an earlier certificate does not hold")
+    assert "people read the form" in printed.stdout
+    with database.transaction() as conn:
+        loops.register(conn, judge_spec())
+    assert judge(database, tmp_path, "--check").exit_code == 0, "the same form as before"
+    with database.transaction() as conn:
+        loop.conn = conn
+        loop.come(5, tpr=0.95, tnr=0.95, version="judge-2", name="new")
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert "certified as version judge-1, and the newest outputs are of judge-2" in printed.stdout
+    assert judge(database, tmp_path, "--check", "--model-version", "judge-1").exit_code == 0
+    unknown = judge(database, tmp_path, "--model-version", "judge-9")
+    assert unknown.exit_code == 2
+    assert "there are: 'judge-2', 'judge-1'" in unknown.stderr
+
+
+def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(300, tpr=0.9, tnr=0.9)
+        ranked = loop.answer(ids, "rule")
+        shown = loop.answer(ids)  # nothing was drawn: people saw the verdicts
+        found = judge_report(conn, "texts")
+    assert found["left_out"] == {"gold": 0, "ranked": ranked, "unclear": 0, "not_blind": shown}
+    assert found["answers"] == 0
+    printed = judge(database, tmp_path)
+    assert f"Left out: {shown} answered outputs, because people saw a prelabel" in printed.stdout
+    assert f"Left out: {ranked} answered outputs, because the trigger and the rank chose them" in printed.stdout
+
+
+def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(1_000, tpr=0.97, tnr=0.97, version="")
+        loop.draw(ids)
+        loop.answer(ids)
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert "The outputs name no model_version." in printed.stdout
+
+
+def test_a_third_label_is_not_the_positive_one(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec(labels=("pass", "fail", "unsure")))
+        ids = loop.come(300, tpr=0.9, tnr=0.9)
+        loop.draw(ids)
+        loop.answer(ids)
+        found = judge_report(conn, "texts")
+    assert found["negative"] == ["fail", "unsure"]
+    assert any("'not pass'" in sentence for sentence in found["sentences"])
+
+
+def test_a_loop_without_a_judge_says_what_to_write(database: Database) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, texts_spec())
+        with pytest.raises(UsageError, match=r"add `judge: \{positive: ham\}` to its loop.yaml"):
+            judge_report(conn, "texts")
+        with pytest.raises(UsageError, match="no loop 'nothing'"):
+            judge_report(conn, "nothing")

@@ -1,0 +1,70 @@
+"""The pages about accuracy and about a judge, in a real browser and as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from playwright.sync_api import ViewportSize, expect
+
+from tests.support.hops.judged_outputs import Verdicts, judge_spec
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check
+from tests.support.review.review_house import House
+from tests.support.review.stream import Stream, a_spec, predict, promote, with_sources
+
+
+def a_stream(desk: Desk | House) -> None:
+    with desk.database.transaction() as conn:
+        stream = Stream(conn, a_spec())
+        with_sources(conn, stream)
+        promote(conn, "texts")
+        predict(conn, stream, right=0.9)
+
+
+def a_judge(desk: Desk | House, *, tpr: float = 0.95) -> None:
+    with desk.database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec().model_copy(update={"name": "answers"}))
+        ids = loop.come(900, tpr=tpr, tnr=0.93)
+        loop.draw(ids)
+        loop.answer(ids)
+        loop.answer(ids, "rule")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_pages_can_be_read_on_a_laptop_and_a_phone_and_the_loop_leads_to_them(
+    desk: Desk, viewport: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    a_stream(desk)
+    a_judge(desk)
+    size = "wide" if viewport == LAPTOP else "narrow"
+    with desk.page(viewport, scheme) as page:
+        desk.log_in(page, "/review/loops/texts")
+        page.get_by_role("link", name="By week, source and label, and that of the champion").click()
+        expect(page.locator("h1")).to_have_text("How often texts is incorrect")
+        assert page.locator(f".chart.{size} svg:visible").count() == 1
+        page.get_by_text("Weeks as a table").click()
+        check(page)
+        page.goto(f"{desk.base}/review/loops/answers")
+        page.get_by_role("link", name="Is the judge right?").click()
+        expect(page.locator("p.verdict")).to_contain_text("Certified: judge judge-1")
+        assert page.locator(f".chart.{size} svg:visible").count() == 1
+        check(page)
+
+
+def test_the_same_is_there_as_json(house: House) -> None:
+    a_stream(house)
+    a_judge(house, tpr=0.6)
+    client = house.client()
+    found = client.get("/v1/review/loops/texts/accuracy", headers=house.bearer()).get_json()
+    assert 0 < found["low"] < found["value"] < found["high"] < 1
+    assert found["champion"]["name"] == "c" * 12
+    assert len(found["by"]["week"]) >= 8
+    found = client.get("/v1/review/loops/answers/judge", headers=house.bearer()).get_json()
+    assert (found["status"], found["needed"]["positive"]) == ("not certified", None)
+    said = client.get("/v1/review/loops/answers", headers=house.bearer()).get_json()["judge"]
+    assert said == found["sentences"][0]
+    refused = client.get("/v1/review/loops/texts/judge", headers=house.bearer())
+    assert refused.status_code == 404
+    assert "loop texts has no judge" in refused.text
+    assert house.logged_in().get("/review/loops/digits/accuracy").status_code == 200

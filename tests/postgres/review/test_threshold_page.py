@@ -1,0 +1,50 @@
+"""The page about what passes unseen: words, the curve and its table, for everybody, and the same as JSON."""
+
+from __future__ import annotations
+
+from tests.support.hops.accepting_desk import AcceptingDesk
+from tests.support.review.desk import PHONE, Desk, check
+from tests.support.review.review_house import House, log_in
+
+
+def certified(people: AcceptingDesk) -> str:
+    people.send("a", 1500)
+    chosen = people.chosen()
+    shaky = [
+        i for i, (_, key) in enumerate(chosen) if i % 5 == 0 and people.confidences[key] < 0.93
+    ]  # fmt: skip
+    people.people_say(chosen, wrong=[*range(0, len(chosen), 150), *shaky])
+    made = people.certify()
+    assert made is not None
+    return str(made.id)[:8]
+
+
+def test_the_page_shows_the_curve_and_the_certificate(desk: Desk) -> None:
+    name = certified(AcceptingDesk(desk.database))
+    with desk.page() as page:
+        desk.log_in(page)
+        page.goto(f"{desk.base}/review/loops/pets")
+        page.get_by_role("link", name="What passes unseen, and by which promise").click()
+        page.get_by_text(f"Certificate {name} is in force since").wait_for()
+        assert page.locator(".chart.wide svg:visible").count() == 1
+        assert page.get_by_role("cell", name="yes").count() > 3
+        check(page)
+        page.screenshot(path="/tmp/threshold.png", full_page=True)
+    with desk.page(PHONE, "dark") as page:
+        desk.log_in(page)
+        page.goto(f"{desk.base}/review/loops/pets/threshold")
+        page.get_by_text(f"Certificate {name} is in force since").wait_for()
+        check(page)
+
+
+def test_the_page_has_the_rules_of_the_others_and_the_same_as_json(house: House) -> None:
+    client = house.client()
+    answer = client.get("/review/loops/digits/threshold")
+    assert answer.status_code == 303
+    log_in(client, house.tokens["otto"])
+    shown = client.get("/review/loops/digits/threshold")
+    assert shown.status_code == 200
+    assert "This loop makes no promise about what passes unseen." in shown.text
+    assert client.get("/review/loops/nothing/threshold").status_code == 404
+    told = client.get("/v1/review/loops/digits/threshold", headers=house.bearer("otto")).get_json()
+    assert (told["loop"], told["promise"]["is_set"], told["certificate"]) == ("digits", False, None)

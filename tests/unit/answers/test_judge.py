@@ -1,0 +1,144 @@
+"""The rates of a judge: against independent libraries, by hand, and that bounds hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import truescore
+from sklearn.metrics import cohen_kappa_score
+
+from benchmarks.promises import judge as benchmark
+from labelloop.answers import judge as judging
+from labelloop.answers.anchoring import Arms, anchoring
+from labelloop.answers.judge import Compared, Judged, Outputs, Share, judged, more_needed
+
+
+def judge_of(cells: tuple[int, int, int, int], outputs: int = 1_000, said: float | None = None) -> Judged:
+    """A judge whose answers are: both positive, the judge alone, people alone, both negative."""
+    pairs = [(True, True)] * cells[0] + [(True, False)] * cells[1] + [(False, True)] * cells[2]
+    pairs += [(False, False)] * cells[3]
+    rows = [Compared(False, str(i), judge, people) for i, (judge, people) in enumerate(pairs)]
+    share = (cells[0] + cells[1]) / max(1, sum(cells)) if said is None else said
+    return judged(rows, {False: Outputs(outputs, round(outputs * share))}, np.random.default_rng(0))
+
+
+def test_kappa_and_the_corrected_prevalence_are_those_of_independent_libraries() -> None:
+    found = judge_of((80, 10, 15, 45), said=0.6)
+    judge, people = [1] * 90 + [0] * 60, [1] * 80 + [0] * 10 + [1] * 15 + [0] * 45
+    assert found.kappa.value == pytest.approx(cohen_kappa_score(judge, people))
+    assert found.kappa.value == pytest.approx(truescore.cohen_kappa(judge, people))
+    assert [found.tpr.value, found.tnr.value] == pytest.approx([80 / 95, 45 / 55])
+    assert found.corrected.value == pytest.approx((0.6 + 45 / 55 - 1) / (80 / 95 + 45 / 55 - 1))
+    all_judge = np.array(judge + [1] * 510 + [0] * 340)
+    theirs = truescore.rogan_gladen_estimate(all_judge, np.array(people), np.arange(150))
+    assert found.corrected.value == pytest.approx(theirs.point)
+    assert found.corrected.low == pytest.approx(theirs.low, abs=0.02)
+    assert found.corrected.high == pytest.approx(theirs.high, abs=0.02)
+    assert found.agreement.value == pytest.approx(125 / 150)
+    assert found.base_rate.value == pytest.approx(95 / 150)
+
+
+def test_the_kappa_of_cohen_s_own_example() -> None:
+    """Cohen 1960 has three categories; the two-by-two example of Fleiss 1981 is 0.4: 20, 5, 10 and 15 of 50."""
+    assert judge_of((20, 5, 10, 15)).kappa.value == pytest.approx(0.4)
+
+
+def test_a_constant_judge_has_kappa_0_whatever_the_base_rate() -> None:
+    found = judge_of((67, 33, 0, 0))
+    assert found.kappa.value == 0.0
+    assert found.kappa.low is not None
+    assert found.kappa.low <= 0.0
+    assert found.agreement.value == pytest.approx(0.67)
+    assert (found.corrected.value, found.corrected.low, found.corrected.high) == (None, 0.0, 1.0)
+    assert not found.certified(0.8)
+    assert more_needed(found.tpr, 0.8) == 0
+    assert more_needed(found.tnr, 0.8) is None
+
+
+@pytest.mark.parametrize("cells", [(0, 0, 0, 0), (1, 0, 0, 0), (50, 0, 0, 0), (0, 0, 0, 1)])
+def test_without_answers_of_a_class_nothing_is_known_of_it(cells: tuple[int, int, int, int]) -> None:
+    found = judge_of(cells)
+    assert not found.certified(0.8)
+    assert (found.tpr.value is None) == (not cells[0])
+    assert (found.tnr.value is None) == (not cells[3])
+    assert found.corrected == judging.Number()
+
+
+def test_a_certificate_needs_both_bounds() -> None:
+    assert judge_of((90, 3, 3, 60)).certified(0.8)
+    assert not judge_of((90, 12, 3, 60)).certified(0.8), "TNR is 0.83, and above 0.75 only"
+    assert not judge_of((9, 0, 0, 5)).certified(0.8), "five of five say more than 0.69 only"
+    assert judge_of((20, 0, 0, 20)).certified(0.8)
+
+
+def test_the_plan_gives_a_certificate_in_four_of_five_cases() -> None:
+    rng = np.random.default_rng(5)
+    nothing = Share(0, 0.0)
+    n = more_needed(nothing, 0.8)
+    assert n is not None
+    assert 60 < n < 120
+    certified = 0
+    for yes in rng.binomial(n, 0.9, 400).tolist():
+        bound = judge_of((yes, 0, n - yes, 0)).tpr.bound
+        certified += bound is not None and bound >= 0.8
+    assert 0.76 <= certified / 400 <= 0.88
+    seen = judge_of((43, 0, 7, 40))
+    more = more_needed(seen.tpr, 0.8)
+    assert more is not None
+    assert n < more < 3 * n, "0.86 is nearer to the floor than 0.9"
+    assert more_needed(judge_of((40, 0, 10, 40)).tpr, 0.85) is None, "about 0.8, below the floor"
+
+
+def test_strata_count_with_their_outputs() -> None:
+    rows = [Compared(True, f"s{i}", i < 30, True) for i in range(60)]
+    rows += [Compared(False, f"n{i}", i < 19, True) for i in range(20)]
+    found = judged(rows, {True: Outputs(100, 50), False: Outputs(900, 850)}, np.random.default_rng(0))
+    assert found.tpr.value == pytest.approx(0.1 * 0.5 + 0.9 * 0.95)
+    assert found.tpr.effective < 80
+    assert found.apparent == pytest.approx(0.9)
+
+
+def test_answers_of_one_group_tell_less() -> None:
+    alone = [Compared(False, str(i), i % 5 > 0, True) for i in range(100)]
+    grouped = [row._replace(group=str(i % 5)) for i, row in enumerate(alone)]
+    both = [judged(rows, {False: Outputs(1_000, 800)}, np.random.default_rng(0)).tpr for rows in (alone, grouped)]
+    assert both[1].effective < 15 < 90 < both[0].effective
+
+
+@pytest.mark.parametrize("name", ["good", "both at the floor", "hard outputs", "groups of 10"])
+def test_the_bounds_hold_the_truth(name: str) -> None:
+    """150 runs of the benchmark, which has 1,000 of each."""
+    [judge] = [one for one in benchmark.JUDGES if one.name == name]
+    cells = list(benchmark._cells(judge, 150, 150))
+    certified, *shares = map(float, cells[5:])
+    assert min(shares) >= 90
+    if "floor" in name:
+        assert certified <= 5
+
+
+def test_what_a_shown_answer_does() -> None:
+    found = anchoring([Arms("holdout", 200, 140, 200, 180), Arms("rule", 50, 30, 0, 0)])
+    assert found is not None
+    assert (found.blind, found.shown) == (0.7, 0.9), "a lane without both arms does not count"
+    assert found.difference == pytest.approx(0.2)
+    assert 0.11 < found.low < 0.14 < 0.26 < found.high < 0.29
+    assert anchoring([Arms("rule", 5, 3, 0, 0)]) is None
+    assert anchoring([]) is None
+    two = anchoring([Arms("a", 100, 50, 100, 50), Arms("b", 10, 10, 290, 290)])
+    assert two is not None
+    assert two.blind == pytest.approx(two.shown) == pytest.approx(0.4 * 0.5 + 0.6)
+    assert two.low < 0 < two.high
+
+
+def test_the_interval_of_the_difference_holds_the_truth() -> None:
+    rng = np.random.default_rng(6)
+    inside = 0
+    for _ in range(400):
+        lanes = [
+            Arms(lane, n, int(rng.binomial(n, p)), m, int(rng.binomial(m, p + 0.1)))
+            for lane, n, m, p in (("holdout", 60, 90, 0.7), ("audit", 30, 30, 0.85))
+        ]
+        found = anchoring(lanes)
+        assert found is not None
+        inside += found.low <= 0.1 <= found.high
+    assert 0.92 <= inside / 400 <= 0.98
