@@ -25,12 +25,11 @@ from benchmarks import (
     pull,
     push,
     ranking,
-    renewal,
-    rescore,
     submit,
 )
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
+from benchmarks.working import encode, renewal, rescore
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,
@@ -47,8 +46,9 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "rescore": rescore.measure,
     "renewal": renewal.measure,
     "answering": answering.measure,
+    "encode": encode.measure,
 }
-NEED_LABEL_STUDIO = {"adopt", "push", "pull", "submit", "memory", "renewal"}
+NEED_LABEL_STUDIO = {"adopt", "encode", "push", "pull", "submit", "memory", "renewal"}
 
 
 @click.command()

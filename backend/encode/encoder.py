@@ -59,8 +59,8 @@ def _read(name: str) -> Encoder:
     path = Path(name)
     if not path.is_absolute():
         raise SettingsError(
-            f"no sentence encoder {name!r}: leave it out for the default, or give the absolute path of a model2vec "
-            "folder, of a folder with model.onnx and tokenizer.json, or of an .onnx file beside a tokenizer.json"
+            f"no sentence encoder {name!r}: leave it out for the default, or give an absolute path. It names a "
+            "model2vec folder, a folder with model.onnx and tokenizer.json, or an .onnx file beside a tokenizer.json"
         )
     if path.suffix == ".onnx" or (path / "model.onnx").is_file():
         from backend.encode.onnx import Onnx

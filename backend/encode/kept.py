@@ -26,7 +26,7 @@ Encoding = Callable[[str], Encode]
 """Gives the function that computes vectors with the encoder of a name or path, and checks that it is the one here."""
 Data = Mapping[str, Any]
 Item = TypeVar("Item", bound=TrainingItem | ItemToLabel)
-AT_A_TIME = 1024
+TEXTS_AT_A_TIME = 1024
 """Texts whose vectors are read or stored in one statement."""
 
 
@@ -66,8 +66,8 @@ def vectors_by_text(
     by_hash = {text_hash(text): text[:CUT] for text in texts}
     hashes = sorted(by_hash)
     found: dict[bytes, bytes] = {}
-    for start in range(0, len(hashes), AT_A_TIME):
-        some = hashes[start : start + AT_A_TIME]
+    for start in range(0, len(hashes), TEXTS_AT_A_TIME):
+        some = hashes[start : start + TEXTS_AT_A_TIME]
         with database.transaction() as conn:
             have = vector_store.get(conn, spec.name, model.id, model.width, some)
         missing = [name for name in some if name not in have]

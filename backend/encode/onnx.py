@@ -17,7 +17,7 @@ from labelloop.selection.sentences import CUT
 MOST_TOKENS = 256
 """Tokens of a text that are read, if tokenizer.json sets no limit."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""What a model may take, by name; the first it must take."""
+"""Inputs that a model may take, by name. It must take the first one."""
 
 
 class Onnx:

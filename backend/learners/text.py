@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import FeatureUnion
 
 from backend.learners import embedding
 from backend.learners.refit import Refit
+from labelloop.errors import SpecError
 from labelloop.selection.features import read_text
 
 MAX_FEATURES = 50_000
+SMOOTHING = 0.3
+"""Added to each count of complement naive Bayes (Rennie et al. 2003, section 3)."""
 
 
 class Text(Refit):
@@ -24,11 +28,16 @@ class Text(Refit):
 
     `embeddings`: folder of a model2vec model, whose vector of the text is used beside the words. The folder is not
     copied: a version keeps the model's SHA-256 and refuses any other.
+
+    `model`: `logistic` regression, or complement naive `bayes`, which has no `C` and reads no embedding.
     """
 
     name: ClassVar[str] = "text"
     featurizer_params = ("characters", "embeddings", "embeddings_sha256")
-    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
+    grid: ClassVar[Sequence[Mapping[str, Sequence[Any]]]] = (
+        {"characters": (True, False), "C": (1.0, 10.0, 100.0)},
+        {"characters": (True, False), "model": ("bayes",)},
+    )
 
     def __init__(
         self,
@@ -37,8 +46,15 @@ class Text(Refit):
         embeddings: str = "",
         embeddings_sha256: str = "",
         C: Annotated[float, Field(gt=0)] = 10.0,
+        model: Literal["logistic", "bayes"] = "logistic",
     ) -> None:
         super().__init__(field)
+        if model == "bayes" and embeddings:
+            raise SpecError(
+                "learner.params.model: naive Bayes counts words and reads no embeddings: leave out one of them, or "
+                "choose the learner `auto`"
+            )
+        self.model = model
         self.characters = characters
         self.C = C
         self.embeddings = embeddings
@@ -47,7 +63,9 @@ class Text(Refit):
     @property
     def params(self) -> Mapping[str, Any]:
         more = {"embeddings": self.embeddings, "embeddings_sha256": self.embeddings_sha256} if self.embeddings else {}
-        return {"field": self.field, "characters": self.characters, "C": self.C, **more}
+        # Left out if logistic, so that versions keep the bytes that they have had.
+        model = {} if self.model == "logistic" else {"model": self.model}
+        return {"field": self.field, "characters": self.characters, "C": self.C, **more, **model}
 
     def read(self, value: object) -> str:
         return read_text(value)
@@ -59,6 +77,8 @@ class Text(Refit):
         return [("tfidf", FeatureUnion(parts))]
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
+        if self.model == "bayes":
+            return ComplementNB(alpha=SMOOTHING)
         return LogisticRegression(C=self.C, max_iter=1000, class_weight="balanced")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from backend.learners.refit import Refit
@@ -17,14 +18,22 @@ from labelloop.errors import Unreadable
 class Vectors(Refit):
     """Reads lists of finite numbers in the field `vector`, all of one length.
 
-    Annotators need not see the field `vector`; without it, `field` is read.
+    Annotators need not see the field `vector`; without it, `field` is read. `C` is meant for vectors whose mean squared
+    distance to their mean is 1, about as vectors of unit length have it; others are scaled.
     """
 
     name: ClassVar[str] = "vectors"
     featurizer_params = ("vector",)
 
-    def __init__(self, field: str, vector: str = "") -> None:
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"C": (1.0, 10.0, 100.0)}
+
+    def __init__(self, field: str, vector: str = "", C: Annotated[float, Field(gt=0)] = 3.0) -> None:
         super().__init__(vector or field)
+        self.C = C
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return {"field": self.field, "C": self.C}
 
     def read(self, value: object) -> npt.NDArray[np.float64]:
         if not isinstance(value, list) or not value:
@@ -52,6 +61,6 @@ class Vectors(Refit):
         return vectors
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
-        # Scaled to variance 1; otherwise the strength of the penalty would depend on the scale of the embedding.
-        variance = max(float(np.asarray(features).var(axis=0).mean()), 1e-12)
-        return LogisticRegression(C=1 / variance, max_iter=1000, class_weight="balanced")
+        # Otherwise the strength of the penalty would depend on the scale of the embedding.
+        variance = max(float(np.asarray(features).var(axis=0).sum()), 1e-12)
+        return LogisticRegression(C=self.C / variance, max_iter=1000, class_weight="balanced")

@@ -34,11 +34,11 @@ def _quality(axes: Any, people: list[dict[str, Any]]) -> None:
     place = list(range(len(people), 0, -1))
     for at, person in zip(place, people, strict=True):
         axes.plot([100 * person["low"], 100 * person["high"]], [at, at], color=charts.CHALLENGER, linewidth=2)
-    axes.plot([100 * person["value"] for person in people], place, "o", color=charts.CHALLENGER)
+    axes.plot([100 * person["value"] for person in people], place, "o", color=charts.CHALLENGER, clip_on=False)
     axes.set_yticks(place, [person["name"] for person in people])
     axes.set_ylim(0.4, len(people) + 0.6)
     axes.set_xlim(0, 100)
-    axes.set(xlabel="correct answers, % (estimate and 95 % interval)")
+    axes.set(xlabel="correct, % (95 % interval)")
 
 
 charts._KINDS.update({"opinions": _numbers, "quality": _quality})

@@ -25,7 +25,7 @@ from labelloop.store.tables import jobs, loops
 
 PLAN = 50_000
 """Outputs that are ordered by use at a time."""
-CHUNK = 1024
+TEXTS_AT_A_TIME = 1024
 """Outputs whose vectors are stored in one transaction."""
 PART = 64
 """Texts of a call on the engine."""
@@ -47,9 +47,9 @@ def fill(
 ) -> int:
     """Store the vectors that waiting outputs and open tasks lack; return how many outputs were looked through.
 
-    It does nothing for a loop whose learner reads no sentence vectors. `encoding` computes vectors on the engine
-    "local"; None computes them in this process. `on`, `cluster` and `workers` choose the engine, which does not change
-    the result. After `slice_s` seconds it asks for another pass and ends; None means no limit. A push is requested
+    It does nothing for a loop whose learner reads no sentence vectors. On the engine "local", `encoding` computes
+    vectors, or this process if that is None. `on`, `cluster` and `workers` choose the engine, which does not change
+    the result. After `slice_s` seconds it asks for another pass and ends. None means no limit. A push is requested
     after the first chunk and at the end. Raises SettingsError if the encoder cannot be used.
     """
     with database.transaction() as conn:
@@ -63,7 +63,7 @@ def fill(
         here = encoding(name) if encoding else model.encode
         encode = here if on == "local" else _over(found, name, model.id)
         while ids := _missing(database, loop, mark, stop):
-            for some in waiting.chunks(ids, CHUNK):
+            for some in waiting.chunks(ids, TEXTS_AT_A_TIME):
                 if stop.is_set():
                     break
                 with database.transaction() as conn:

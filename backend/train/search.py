@@ -36,21 +36,27 @@ def search(
 ) -> tuple[Learner, dict[str, Any] | None]:
     """Return the learner with the best parameters of its class's `grid`, and the settings tried; None if none were.
 
-    `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
-    accuracy is higher by more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3).
-    The same rows and seed choose the same setting, unless time runs out. The learner `auto` chooses its recipe instead.
+    A class can have several grids. `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces
+    the learner's own only if its accuracy is higher by more than one standard error of the paired difference (Breiman
+    et al. 1984, section 3.4.3). The same rows and seed choose the same setting, unless time runs out. The learner
+    `auto` chooses its recipe instead.
     """
     if learner.name == AUTO:
         return choose(cast("Auto", learner), fixed, rows, seed, limit_s, report)
-    grid = {name: values for name, values in getattr(type(learner), "grid", {}).items() if name not in fixed}
-    if not grid or len(rows) < MIN_ANSWERS:
+    found = getattr(type(learner), "grid", {})
+    grids = [
+        {name: values for name, values in grid.items() if name not in fixed}
+        for grid in ([found] if isinstance(found, Mapping) else found)
+    ]
+    names = list(dict.fromkeys(name for grid in grids for name in grid))
+    if not names or len(rows) < MIN_ANSWERS:
         return learner, None
     rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MAX_ANSWERS))]
     groups = related(rows, learner.params.get("field"))
     if (n := len(set(groups.tolist()))) < FOLDS:
         why = f"the answers form only {n} groups of related items; at least {FOLDS} are needed"
         return learner, {"answers": len(rows), "given_up": why}
-    candidates = _candidates(learner, grid)
+    candidates = _candidates(learner, names, grids)
     from sklearn.model_selection import GroupKFold
 
     folds = list(GroupKFold(FOLDS).split(rows, groups=groups))
@@ -65,18 +71,24 @@ def search(
     best = max(range(len(candidates)), key=lambda i: (gains[i][0], -i))
     chosen = best if gains[best][0] > gains[best][1] else 0
     tried = [
-        {"params": {name: params[name] for name in grid}, "right": int(one.sum()), "of": len(rows)}
+        {"params": {name: params[name] for name in names}, "right": int(one.sum()), "of": len(rows)}
         for params, one in zip(candidates, correct, strict=True)
     ]
-    found = {"answers": len(rows), "folds": FOLDS, "tried": tried, "chosen": tried[chosen]["params"]}
-    return make(learner.name, candidates[chosen]), found
+    result = {"answers": len(rows), "folds": FOLDS, "tried": tried, "chosen": tried[chosen]["params"]}
+    return make(learner.name, candidates[chosen]), result
 
 
-def _candidates(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return the learner's own parameters first, then every combination of the grid."""
-    own = dict(learner.params)
-    others = [{**own, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
-    return [own, *(params for params in others if params != own)]
+def _candidates(
+    learner: Learner, names: Sequence[str], grids: Sequence[Mapping[str, Sequence[Any]]]
+) -> list[dict[str, Any]]:
+    """Return the learner's own parameters first, then every combination of each grid, each once."""
+    found = [{**{name: getattr(learner, name) for name in names}, **learner.params}]
+    for grid in grids:
+        for values in itertools.product(*grid.values()):
+            params = {**found[0], **dict(zip(grid, values, strict=True))}
+            if params not in found:
+                found.append(params)
+    return found
 
 
 def _correct(

@@ -140,7 +140,8 @@ def _item(one: Set, row: int) -> dict[str, object]:
 
 def _default(one: Set, rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], seed: int) -> Any:
     """Return the default learner as a run makes it: its recipe chosen on the answers, then fitted to them."""
-    items = [TrainingItem(str(row), str(row), _item(one, row), 1, str(code), 1.0) for row, code in zip(rows, codes)]
+    pairs = zip(rows, codes, strict=True)
+    items = [TrainingItem(str(row), str(row), _item(one, row), 1, str(code), 1.0) for row, code in pairs]
     learner, _ = search(make(AUTO, {"field": "text"}), {}, items, seed, 1e9, lambda done, of: None)
     return learner.fit([one.data for one in items], [one.label for one in items], np.random.default_rng(seed))
 
@@ -155,7 +156,7 @@ def interval(values: npt.NDArray[np.float64]) -> str:
 
 def table(cells: Sequence[Cell]) -> str:
     lines = [
-        "| set | answers | annotators right | default | best of ten | | default - best (95 % interval) | plain TF-IDF |",
+        "| set | answers | people right | default | best of ten | | default - best (95 % interval) | plain TF-IDF |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:

@@ -111,6 +111,14 @@ ANSWERING_GOALS = (
 )
 """Goals of the ways out. Their table is in docs/pipelines/waiting.md."""
 
+ENCODING_GOALS = (
+    ENCODE_RATE := Goal("texts of 50 characters encoded by one core", "a fixed limit", 500, "texts/s", at_least=True),
+    ENCODE_MEMORY := Goal("memory of a process that encodes", "a fixed limit", 200, "MB"),
+    ENCODE_SUBMIT_P50 := Goal("submit while texts are encoded, p50", "the same while nothing is encoded", 1.15),
+    ENCODE_SUBMIT_P95 := Goal("submit while texts are encoded, p95", "the same while nothing is encoded", 1.15),
+)
+"""Goals of sentence vectors. Their table is in docs/engineers/sentences.md."""
+
 ADOPTING_GOALS = (ADOPT := Goal("adopt 10,000 annotated tasks, beyond the export", "the bare export", 180, "s"),)
 """Goals of an adoption. Their table is in docs/operators/adopt.md."""
 

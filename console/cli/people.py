@@ -25,8 +25,9 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
     """Per annotator: number of answers, speed, accuracy on gold items.
 
     unreadable: answers that labelloop cannot parse; they count nowhere else. kept: preselected answers that were
-    submitted unchanged. wrong kept: of gold items that were shown with a wrong prelabel, those whose prelabel was
-    submitted unchanged, with the 95 % interval of this rate.
+    submitted unchanged.
+
+    wrong kept: the same, of the wrong prelabels on gold items, with the 95 % interval of this rate.
     """
     from labelloop.gate import Accuracy
     from labelloop.store.questions import people as store

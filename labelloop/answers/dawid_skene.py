@@ -2,8 +2,8 @@
 
 Each person has a confusion matrix: with which probability the person answers with a label where another one is correct.
 Matrices, label shares and the correct labels are estimated together by expectation maximization (Dawid and Skene 1979,
-doi:10.2307/2346806). Few answers say little about a matrix, so each one is drawn towards what the person's accuracy
-alone would give (one number, "one coin"), and the accuracy towards that of all people.
+doi:10.2307/2346806). Few answers say little about a matrix. So each one is drawn towards the matrix of a person
+with this accuracy and average mistakes ("one coin"), and the accuracy towards that of all people.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ PRIOR_ANSWERS = 4.0
 """How many answers this accuracy, or that of all people, counts as."""
 ROW_ANSWERS = 1.0
 """How many answers the person's accuracy counts as, in each row of the person's matrix. With 4, five labels and three
-answers an item, `benchmarks.crowd` was 3 points less accurate."""
+answers an item, `benchmarks.promises.crowd` was 3 points less accurate."""
 MOST_STEPS = 50
-ENOUGH = 1e-4
+CONVERGED = 1e-4
 """The estimate is finished when no probability changes by more."""
-KNOWN = 0.6
+KNOWN = 0.5
 """Share of a person's answers that count for the interval of the accuracy: the quality of the others, from which the
-correct labels follow, is an estimate too. With 1 the intervals held in 86 to 92 % of planted people, with 0.6 in 92 to
-97 % (`benchmarks.crowd --planted`)."""
+correct labels follow, is an estimate too. With 1 the intervals held for 86 to 92 % of planted people, with 0.5 for 91
+to 98 % (`benchmarks.promises.crowd --planted`)."""
 LEAST_KNOWN = 1.0
-"""Below this many answers whose correct label is known, nothing is said about a person's accuracy."""
+"""Smallest number of answers with a known correct label from which a person's accuracy is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Quality(Generic[Person]):
-    """How reliable the people of a loop are, in the order of `labels`."""
+    """The quality of a loop's people, with all arrays in the order of `labels`."""
 
     labels: tuple[str, ...]
     shares: Floats
@@ -77,7 +77,7 @@ class Quality(Generic[Person]):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What EM found: arrays over items, people and labels, which are numbered from 0."""
+    """Result of EM: arrays over items, people and labels, which are numbered from 0."""
 
     posterior: Floats
     """Probability of each label of each item, shape (n_items, n_labels); rows sum to 1."""
@@ -88,7 +88,7 @@ class Estimate:
     newcomer: Floats
     """Matrix of an unknown person, shape (n_labels, n_labels)."""
     accuracy: list[Accuracy]
-    """Of each person."""
+    """Accuracy of each person."""
 
 
 def newcomers(labels: Sequence[str]) -> Quality[Person]:
@@ -122,7 +122,7 @@ def estimate(item: Ints, person: Ints, label: Ints, *, items: int, people: int, 
         found = _normalized(np.log(shares) + _sums(item, logs, items))
         moved = np.abs(found - posterior).max(initial=0.0)
         posterior = found
-        if moved < ENOUGH:
+        if moved < CONVERGED:
             break
     right = posterior[item, label]
     accuracy = _accuracies(right[shared], person[shared], np.bincount(person, minlength=people))
@@ -182,11 +182,9 @@ def _accuracies(right: Floats, person: Ints, answers: Ints) -> list[Accuracy]:
     for i in range(people):
         n = int(shared[i])
         value = correct[i] / n if n else 0.0
-        variance = max(value * (1 - value), 1e-12)
-        known = n * max(0.0, 1 - doubt[i] / (n * variance)) if n else 0.0
-        if n and value > 1 - 1e-9:
-            known = float(n)
-        known *= KNOWN
+        # The share of a person who is always correct has no variance, so one answer of each kind is added.
+        middle = (correct[i] + 1) / (n + 2)
+        known = KNOWN * n * max(0.0, 1 - doubt[i] / (n * middle * (1 - middle))) if n else 0.0
         if known < LEAST_KNOWN:
             found.append(Accuracy(None, None, None, int(answers[i]), n))
         else:

@@ -31,7 +31,7 @@ def _of_who_is_asked(spec: LoopSpec) -> Iterator[str]:
     spec.opinions.check(spec.consensus, spec.overlap)
     if spec.queue.second:
         yield (
-            "opinions and queue.second both ask more people about answers: use one of the two; opinions asks "
+            "opinions and queue.second both ask more people about answers: use one of the two. opinions asks "
             "where people differ, and queue.second where a model differs"
         )
 

@@ -77,9 +77,7 @@ class LoopSpec(Strict):
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
     consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
-    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
-    each by the estimated quality, and `crowdlab` the learner's opinion besides.
-    """
+    """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None
     """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)

@@ -14,7 +14,7 @@ SURE = 0.95
 
 
 class Opinions(Strict):
-    """When one more person is asked about an item: after `overlap` people have answered, while they are not sure."""
+    """Rule for asking one more person about an item, once `overlap` people have answered and are not sure."""
 
     most: int = Field(ge=2, le=10)
     """Largest number of people for one item, the first ones among them."""
@@ -36,8 +36,8 @@ class Opinions(Strict):
             )
         if self.sure is not None and consensus == MAJORITY:
             raise ValueError(
-                "opinions.sure: by majority nobody's certainty is estimated; one more person is asked while no label "
-                "is ahead: leave it out, or take `consensus: dawid-skene`"
+                "opinions.sure: by majority nobody's certainty is estimated, and one more person is asked while no "
+                "label is ahead: leave it out, or take `consensus: dawid-skene`"
             )
         if self.budget is not None and not overlap < self.budget <= self.most:
             raise ValueError(

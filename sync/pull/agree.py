@@ -24,7 +24,7 @@ ASK_IN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How the answers of a loop become one, at this moment."""
+    """The rule by which the answers of a loop become one, at this moment."""
 
     spec: LoopSpec
     quality: Quality[UUID] | None

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the job did."""
+    """The changes that the job made."""
 
     estimate: int | None = None
     """Number of the new estimate; None if nothing has changed since the last one, and by majority."""

@@ -1,6 +1,6 @@
 """Sentence vectors for the window: the texts of a loop that learns from vectors are compared by them.
 
-They are read from Postgres, where the backend keeps them; a push computes none and waits for none.
+They are read from Postgres, where the backend keeps them. A push never waits for one that is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from labelloop.store.sentences import vectors as vector_store
 
 ENOUGH = 0.9
 """Share of the candidates that need a vector; with fewer, all are compared by their letters."""
-AT_A_TIME = 1024
+TEXTS_AT_A_TIME = 1024
 """Vectors that are read in one statement."""
 
 
@@ -41,7 +41,7 @@ def vectors_of(
 ) -> list[Vectors | None] | None:
     """Return the vectors of these texts, the first `candidates` of which could come into the window.
 
-    One is None if it was not computed yet or if the encoder knows nothing of the text: such items are compared with no
+    One is None if it was not computed yet or if the encoder knows nothing of the text. Such items are compared with no
     others, and their letters still show near-duplicates. All of it is None unless ENOUGH of the candidates have one, or
     if the loop's encoder was changed: then nothing is compared by vectors of two encoders.
     """
@@ -51,9 +51,9 @@ def vectors_of(
         return None
     found: dict[bytes, bytes] = {}
     wanted = sorted({name for name in hashes if name is not None})
-    for start in range(0, len(wanted), AT_A_TIME):
+    for start in range(0, len(wanted), TEXTS_AT_A_TIME):
         with database.transaction() as conn:
-            some = wanted[start : start + AT_A_TIME]
+            some = wanted[start : start + TEXTS_AT_A_TIME]
             found |= vector_store.get(conn, spec.name, used.encoder, used.width, some)
     with_text = [name for name in hashes[:candidates] if name is not None]
     if sum(name in found for name in with_text) < ENOUGH * len(with_text):

@@ -19,16 +19,14 @@ from backend.encode import encoder
 from backend.encode.items import vectors_of
 from backend.learners.reading import read_field
 from backend.learners.refit import Refit, weighing
-from backend.learners.text import bag
+from backend.learners.text import SMOOTHING, bag
 from backend.learners.texts.prior import prior
 from backend.learners.texts.sentences import checked_id
 from labelloop.errors import Failed
 from labelloop.selection.features import read_text
 
 WORD = re.compile(r"\w")
-Recipe = Literal["both", "sentences", "words", "bayes"]
-SMOOTHING = 0.3
-"""Added to each count of complement naive Bayes (Rennie et al. 2003, section 3)."""
+Recipe = Literal["", "both", "sentences", "words", "bayes"]
 CANDIDATES: Sequence[Mapping[str, Any]] = (
     {"recipe": "both", "C": 1.0, "words": 0.5},
     {"recipe": "both", "C": 0.3, "words": 0.5},
@@ -63,7 +61,7 @@ class Auto(Refit):
         field: str,
         encoder: str = "",
         encoder_id: str = "",
-        recipe: Recipe | Literal[""] = "",
+        recipe: Recipe = "",
         C: Annotated[float, Field(gt=0)] = 1.0,
         words: Annotated[float, Field(gt=0)] = 0.5,
         sharpness: Annotated[float, Field(gt=0)] = 1.0,
@@ -115,7 +113,7 @@ class Auto(Refit):
     def _numbers(self, words: FeatureUnion | None, features: Sequence[Any]) -> Any:
         """Return the input of the model: the words' part, the vector, or one beside the other."""
         if words is None:
-            return np.asarray([vector for _, vector in features])
+            return np.asarray([vector for _, vector in features], dtype=np.float64)
         counted = normalize(words.transform([text for text, _ in features]))
         if self.recipe in ("words", "bayes"):
             return counted

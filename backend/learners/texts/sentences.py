@@ -44,7 +44,7 @@ class Sentences(Refit):
         read_field(data, self.field, read_text)
 
     def featurize(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
-        return list(vectors_of(data, self.field, encoder(self.encoder)))
+        return list(vectors_of(data, self.field, encoder(self.encoder)).astype(np.float64))
 
     def learn(self, features: Sequence[Any], codes: Any, seed: int, weights: Sequence[float] | None) -> Any:
         if not np.any(features):

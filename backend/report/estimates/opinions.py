@@ -28,12 +28,14 @@ UNKNOWN = "Somebody who was deleted in Label Studio"
 def opinions_report(conn: Conn, loop: str) -> Report:
     """Return the opinions on a loop's items.
 
-    Keys: "loop"; "consensus" and "opinions", as in loop.yaml; "items" and "answers", gold left out; "mean", the number
-    of answers an item; "numbers", by the number of answers: "answers", "items", "share", "clear", "asked" and
-    "certainty"; "certainty", the mean of the clear answers, or None by majority; "unclear", the items on which people
-    do not agree; "estimate", or None; "people" with "quality", "gold" and "wrong_prelabels", each with "low" and "high"
-    of its 95 % interval; "gold", with "answered", "contradicted" and "items"; and "sentences", which say all of it.
-    Shares are 0 to 1. Raises UsageError if there is no such loop.
+    Keys as in loop.yaml: "consensus", "opinions" and "overlap". Counts, without gold: "items", "answers", "unclear" for
+    items on which people do not agree, and "asked" for those about which one more person is asked. The number of
+    answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
+    the clear answers' certainty is "certainty", None by majority.
+
+    Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
+    the items that people contradict. "sentences" say all of it. Shares are 0 to 1. Raises UsageError if there is no
+    such loop.
     """
     names = loops.names(conn, archived=True)
     if loop not in names:  # compared in Python, because Postgres refuses a text that holds a NUL
@@ -75,13 +77,17 @@ def headline(conn: Conn, spec: LoopSpec) -> str | None:
 def person_line(row: ReviewerWork) -> Report:
     """Return a person's work with the rate of wrong prelabels that were kept."""
     plain: Report = as_json({"row": row})["row"]
-    return {**plain, "gold": Accuracy.of(row.gold_right, row.gold_asked).as_json(), "wrong_prelabels": _wrong(row)}
+    return {**plain, "gold": _gold(row), "wrong_prelabels": _wrong(row)}
 
 
 def rate(kept: int, shown: int) -> Report:
     """Return {"kept", "shown", "share", "low", "high"}: the share of the shown ones, with its 95 % interval."""
     found = Accuracy.of(kept, shown)
     return {"kept": kept, "shown": shown, "share": found.accuracy, "low": found.low, "high": found.high}
+
+
+def _gold(row: ReviewerWork) -> Report:
+    return {"n": row.gold_asked, **Accuracy.of(row.gold_right, row.gold_asked).as_json()}
 
 
 def _wrong(row: ReviewerWork) -> Report:
@@ -104,7 +110,7 @@ def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
 
 
 def _people(work: Sequence[ReviewerWork], judged: Sequence[Judged]) -> list[Report]:
-    """Return each person with what is known about the person's answers."""
+    """Return each person with quality, accuracy on gold and wrong prelabels kept."""
     quality = {row.reviewer: row for row in judged}
     people = []
     for row in work:
@@ -118,7 +124,7 @@ def _people(work: Sequence[ReviewerWork], judged: Sequence[Judged]) -> list[Repo
                 "name": row.reviewer or UNKNOWN,
                 "answered": row.answered,
                 "quality": value,
-                "gold": Accuracy.of(row.gold_right, row.gold_asked).as_json(),
+                "gold": _gold(row),
                 "wrong_prelabels": _wrong(row),
             }
         )

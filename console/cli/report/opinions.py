@@ -19,9 +19,9 @@ from labelloop.process.settings import Settings
 def opinions(settings: Settings, loop: str | None, as_json: bool) -> None:
     """Report how many people answered each item, and how good each person's answers are.
 
-    quality: estimated share of correct answers, from the answers of others to the same items; only with a consensus
-    that estimates it. gold: correct answers to items whose answer is known. wrong kept: of gold items that were shown
-    with a wrong prelabel, those whose prelabel was submitted unchanged. Each rate has its 95 % interval.
+    The quality is estimated from the answers of others to the same items, unless the consensus is majority. Gold items
+    have a known answer, and on some the prelabel is wrong: "wrong kept" is the share of these that the person submitted
+    unchanged. Each rate has its 95 % interval.
     """
     from backend.report.estimates.opinions import opinions_report
 

@@ -40,7 +40,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """What an estimate says about one person."""
+    """The quality of one person in an estimate."""
 
     reviewer_id: UUID
     accuracy: Accuracy

@@ -1,4 +1,4 @@
-"""Statements about further opinions: which items may get one, what the budget leaves, and what was asked."""
+"""Statements about further opinions: the items that may get one, the rest of the budget, and the people asked."""
 
 from __future__ import annotations
 

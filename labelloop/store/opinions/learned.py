@@ -1,4 +1,4 @@
-"""What the loop's learner says about items that people answered, by models that were not trained on those answers."""
+"""Predictions of the loop's learner for items that people answered, by models that were not trained on the answers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from labelloop.versions.version import PIPELINE
 def spoken(conn: Conn, loop: str, output_ids: Sequence[UUID], labels: Sequence[str]) -> dict[UUID, Floats]:
     """Return the learner's probability of each label, shape (n_labels,), for those of the outputs that it may judge.
 
-    If the newest trained run had the answer in its training set, it is the out-of-fold prediction; else the prediction
-    of the champion that the task shows. Two probabilities are stored at most; the rest is shared by the other labels.
-    Left out: gold, hold-out items and items that chance chose, whose answers judge the learner; and items without such
-    a prediction.
+    If the newest trained run had the answer in its training set, it is the out-of-fold prediction. Otherwise it is the
+    prediction of the champion that the task shows. At most two probabilities are stored, and the other labels share
+    the rest. Items without such a prediction are left out. So are gold, hold-out items and items that chance chose,
+    because their answers judge the learner.
     """
     rows = conn.execute(
         """

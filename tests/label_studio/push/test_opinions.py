@@ -122,7 +122,7 @@ def test_a_skip_is_the_persons_and_somebody_else_is_asked(loop: SyncLoop, people
     assert (state(loop, key), answers(loop, key)[-1]) == ("answered", ("cat", 3, None))
 
 
-def test_a_number_that_is_changed_midway_asks_for_what_is_missing_only(
+def test_after_a_change_of_the_numbers_only_missing_opinions_are_asked(
     loop: SyncLoop, people: list[httpx.Client]
 ) -> None:
     anne, ben, _ = people

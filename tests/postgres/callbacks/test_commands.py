@@ -70,7 +70,7 @@ def test_add_prints_the_secret_once_and_no_list_shows_it(desk: Desk, run: Run, t
         (("http://127.0.0.1:9/",), "stop it, and start it again with LABELLOOP_CALLBACK_PRIVATE=HOST labelloop up"),
         (("http://8.8.8.8/",), "it needs https://"),
         (("https://8.8.8.8/", "--loop", "nowhere"), "no loop 'nowhere'; there are: pets"),
-        (("https://8.8.8.8/", "--event", "certificate.withdrawn"), "is not one of 'output.answered'"),
+        (("https://8.8.8.8/", "--event", "output.deleted"), "is not one of 'output.answered'"),
     ],
 )
 def test_add_refuses_with_status_2_and_the_reason(desk: Desk, run: Run, words: tuple[str, ...], said: str) -> None:

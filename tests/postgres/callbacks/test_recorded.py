@@ -173,7 +173,7 @@ def test_an_answer_from_before_the_callback_is_known_so_an_edit_is_a_change(desk
 def test_the_database_allows_exactly_the_events_that_the_code_names(desk: Desk) -> None:
     desk.callback("https://x.example/", [*Event])
     with pytest.raises(Exception, match="callback_events"):
-        desk.callback("https://x.example/", ["certificate.withdrawn"])
+        desk.callback("https://x.example/", ["output.deleted"])
     (row,) = desk.sql("select pg_get_constraintdef(oid) as said from pg_constraint where conname = 'callback_events'")
     assert row["said"].count("::text") == len(Event) + row["said"].count("::text[]")
 

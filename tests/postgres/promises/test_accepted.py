@@ -8,6 +8,7 @@ from backend.train.certify import revoke
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.promises import certificates
+from labelloop.store.tables import loops, runs
 from tests.support.hops.accepting_desk import AcceptingDesk
 
 
@@ -172,7 +173,6 @@ def test_another_promise_or_trigger_ends_it_at_the_next_output(desk: AcceptingDe
     certified(desk)
     if changes.pop("promise", None):
         changes["accept"] = desk.promise(error=0.01)
-    from labelloop.store.tables import loops
 
     desk.spec = desk.spec.model_copy(update=changes)
     with desk.database.transaction() as conn:
@@ -202,3 +202,33 @@ def test_a_promotion_ends_the_certificate_in_its_own_transaction(desk: Accepting
     [row] = desk.certificates()
     assert (row["id"], row["ended_because"]) == (made.id, "version abababab became champion")
     assert "accepted" not in {one["state"] for one in desk.send("b", 50, confidences=[0.999] * 50)}
+
+
+def test_drift_ends_it_and_the_old_answers_count_no_more(desk: AcceptingDesk) -> None:
+    """People's answers say that the pipeline became worse, also where nothing would pass unseen."""
+    certified(desk)
+    with desk.database.transaction() as conn:
+        runs.request(conn, "pets", "a test")
+        run = runs.claim(conn, "pets", None)
+        assert run is not None
+        conn.execute(
+            """
+            insert into run_items
+                (run_id, output_id, part, holdout, answer_seq, label, champion_label, challenger_label)
+            select %(run)s, o.id, 'holdout', true, a.seq, a.label, o.label, o.label
+            from outputs o join answers a on a.output_id = o.id where o.holdout
+            """,
+            {"run": run.id},
+        )
+        assert runs.finish(conn, run.id, "refused", scores={"holdout": 1})
+    assert desk.certify() is not None, "nothing has drifted yet"
+    desk.send("b", 150, confidences=[0.55] * 150)
+    chosen = desk.chosen("b")
+    desk.people_say(chosen, wrong=range(0, len(chosen), 2))
+    assert desk.certify() is None
+    [row] = desk.certificates()
+    assert row["ended_because"].startswith("drift: the pipeline's outputs were correct on")
+    [test] = desk.sql("select closed_at, closed_because from promise_tests")
+    assert test["closed_because"] == row["ended_because"]
+    assert desk.certify() is None
+    assert "accepted" not in {one["state"] for one in desk.send("c", 50, confidences=[0.999] * 50)}

@@ -1,4 +1,4 @@
-"""What the report, the command, HTTP and the page say about what may pass unseen."""
+"""The threshold report says what may pass unseen, and which answers are missing."""
 
 from __future__ import annotations
 

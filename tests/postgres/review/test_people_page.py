@@ -7,7 +7,8 @@ import re
 from labelloop.answers.people import Person
 from labelloop.reading.ids import UserId
 from labelloop.store.tables import access, feedback
-from tests.support.review.desk import Desk, check
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check
+from tests.support.review.opinions import crowd
 from tests.support.review.review_house import House, log_in
 
 
@@ -75,3 +76,21 @@ def test_the_page_can_be_used_by_everybody(desk: Desk) -> None:
         page.goto(f"{desk.base}/review/loops/digits/people")
         page.get_by_text("the model went from").first.wait_for()
         check(page)
+
+
+def test_the_page_about_opinions_shows_quality_and_gold_on_a_screen_and_on_a_phone(desk: Desk) -> None:
+    crowd(desk.database)
+    for viewport in (LAPTOP, PHONE):
+        with desk.page(viewport=viewport) as page:
+            desk.log_in(page)
+            page.goto(f"{desk.base}/review/loops/pets")
+            page.get_by_role("link", name="How certain the answers are, and how good each person is").click()
+            page.get_by_role("heading", name="Opinions on pets").wait_for()
+            for words in ("Gold that looks wrong", "k0000", "7 of 7"):
+                page.get_by_text(words, exact=False).first.wait_for()
+            check(page)
+            token = {"Authorization": f"Bearer {desk.token}"}
+            told = page.request.get(f"{desk.base}/v1/review/loops/pets/opinions", headers=token).json()
+            assert told["gold"]["contradicted"] == 1
+            assert page.request.get(f"{desk.base}/v1/review/loops/no/opinions", headers=token).status == 404
+    assert not desk.strays

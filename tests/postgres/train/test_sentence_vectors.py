@@ -108,7 +108,7 @@ def test_the_most_useful_come_first_and_open_tasks_before_them(database: Databas
 def test_a_pass_is_resumed_where_it_was_stopped(
     database: Database, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fill_module, "CHUNK", 4)
+    monkeypatch.setattr(fill_module, "TEXTS_AT_A_TIME", 4)
     spec, stop = sentences_spec(words), threading.Event()
     submitted(database, spec, [f"text {i}" for i in range(10)])
     heard = Asked(lambda texts: stop.set())
@@ -120,7 +120,7 @@ def test_a_pass_is_resumed_where_it_was_stopped(
 def test_a_long_pass_asks_for_another_so_that_other_loops_have_their_turn(
     database: Database, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fill_module, "CHUNK", 4)
+    monkeypatch.setattr(fill_module, "TEXTS_AT_A_TIME", 4)
     submitted(database, sentences_spec(words), [f"text {i}" for i in range(10)])
     assert fill(database, "texts", slice_s=0) == 4
     assert (asked(database, jobs.EMBED), asked(database, jobs.PUSH)) == (1, 1)

@@ -80,7 +80,7 @@ def test_three_answers_of_two_people_do_not_explode() -> None:
     assert [one.shared for one in found.accuracy] == [2, 2]
 
 
-def test_of_one_person_alone_nothing_is_said() -> None:
+def test_a_person_who_works_alone_has_no_accuracy() -> None:
     found = of([[0], [1], [1], [0]], 2)
     assert [(one.value, one.answers, one.shared) for one in found.accuracy] == [(None, 4, 0)]
     assert (found.posterior.argmax(axis=1) == [0, 1, 1, 0]).all()

@@ -167,7 +167,7 @@ def _empty(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
-        (lambda folder: "minilm", "no sentence encoder 'minilm': leave it out for the default, or give the absolute"),
+        (lambda folder: "minilm", "no sentence encoder 'minilm': leave it out for the default, or give an absolute"),
         (lambda folder: str(folder / "nowhere"), "is no folder and no .onnx file"),
         (lambda folder: str(folder / "nowhere.onnx"), "needs the file tokenizer.json beside it"),
         (lambda folder: str(onnx_folder(folder / "w", words=False)), "needs the file tokenizer.json beside it"),

@@ -39,6 +39,9 @@ class Case:
 NO_IMAGE = "data:image/png;base64,AAAA"
 TABLE = {"fields": ["item", "colour", "note"]}
 CASES = [
+    Case("auto", tickets, 12),
+    Case("auto", tickets, 12, {"recipe": "bayes"}),
+    Case("auto", tickets, 12, {"recipe": "sentences", "shares": 0.5, "sharpness": 2.0}),
     Case("committee", tickets, 12, {"members": 3}),
     Case("committee", points, ["a"], {"members": 2, "reads": "vectors"}),
     Case("estimator", parcels, "much", {"path": "sklearn.tree.DecisionTreeClassifier", "reads": "tabular", **TABLE}),
@@ -47,7 +50,9 @@ CASES = [
     Case("images", digits, NO_IMAGE, {"features": "hog"}),
     Case("incremental", tickets, 12),
     Case("tabular", parcels, "much", TABLE),
+    Case("sentences", tickets, 12),
     Case("text", tickets, 12),
+    Case("text", tickets, 12, {"model": "bayes"}),
     Case("vectors", points, [1.0, "a"]),
 ]
 
@@ -188,7 +193,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
 
 
 def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: none, committee, .*such as sklearn.svm.SVC"):
+    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: none, auto, .*such as sklearn.svm.SVC"):
         make("magic", {})
 
 

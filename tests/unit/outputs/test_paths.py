@@ -147,7 +147,7 @@ def test_only_learners_of_its_kind_of_answer_are_named_for_a_loop_without_one(
     "shown", ['<HyperText name="x" value="$html"/>', '<TimeSeries name="x" value="$u" valueType="json"/>']
 )
 def test_a_form_that_shows_the_content_itself_has_the_learner_of_its_answers(shown: str) -> None:
-    assert spec_of(shown).learner.name == "text"
+    assert spec_of(shown).learner.name == "auto"
 
 
 def test_the_generated_form_of_a_picture_has_no_learner_by_default() -> None:
@@ -176,9 +176,9 @@ def test_no_learner_can_be_named_that_reads_the_text_of_an_address(learner: str)
 def test_a_text_beside_a_picture_can_be_learned_from() -> None:
     both = '<Image name="x" value="$u"/><Text name="t" value="$caption"/>'
     assert spec_of(both).learner.name == "none"
-    for said in ("{field: caption}", "{name: text}", "text"):
+    for said, learner in (("{field: caption}", "auto"), ("{name: text}", "text"), ("text", "text")):
         spec = spec_of(both, YAML + f"  learner: {said}\n")
-        assert (spec.learner.name, spec.field) == ("text", "caption")
+        assert (spec.learner.name, spec.field) == (learner, "caption")
 
 
 def test_a_table_is_not_learned_from_the_words_of_addresses() -> None:

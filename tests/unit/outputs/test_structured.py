@@ -110,7 +110,7 @@ def test_the_same_answer_written_otherwise_is_the_same_body() -> None:
 
 @pytest.mark.parametrize(
     ("tag", "learner", "field"),
-    [("labels", "multilabel", None), ("spans", "spans", "text"), ("rating", "numbers", None), ("label", "text", None)],
+    [("labels", "multilabel", None), ("spans", "spans", "text"), ("rating", "numbers", None), ("label", "auto", None)],
 )
 def test_a_loop_has_the_learner_of_its_kind_of_answer(tag: str, learner: str, field: str | None) -> None:
     spec = spec_of(tag)

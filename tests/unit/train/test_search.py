@@ -70,7 +70,7 @@ def test_equals_do_not_change_the_learner() -> None:
     chosen, tried = search(make("text", {"field": "text", "characters": False}), {"characters": False}, rows, 0, 1e9,
                            lambda *_: None)  # fmt: skip
     assert tried is not None
-    assert (chosen.params["C"], len(tried["tried"])) == (10.0, len(Text.grid["C"]))
+    assert (chosen.params["C"], len(tried["tried"])) == (10.0, len(Text.grid[0]["C"]) + 1)
 
 
 def test_groups_and_near_duplicates_are_never_parted() -> None:

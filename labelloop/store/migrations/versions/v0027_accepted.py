@@ -12,6 +12,9 @@ revision = "0027"
 down_revision = "0026"
 SQL = """
     alter type output_state add value 'accepted' after 'passed';
+    comment on column outputs.state is
+        'passed (not shown to people), accepted (passed unseen by a certificate), waiting, pushing, in_review, '
+        'answered, quarantined, withdrawn.';
 
     create table promise_tests (
         id             uuid primary key default gen_random_uuid(),
@@ -33,7 +36,8 @@ SQL = """
         'The test of one model''s confidences against people''s answers. Its thresholds are fixed before it begins.';
     comment on column promise_tests.id is 'Our id.';
     comment on column promise_tests.loop is 'The loop.';
-    comment on column promise_tests.labeller is 'Whose labels are tested: those of the pipeline or of a champion.';
+    comment on column promise_tests.labeller is
+        'The model whose labels are tested: that of the pipeline, or a champion.';
     comment on column promise_tests.version is
         'The model_version of the pipeline''s outputs, or the id of the champion.';
     comment on column promise_tests.basis is
@@ -95,7 +99,7 @@ SQL = """
     comment on column certificates.replaced is 'Whether one of the same model with other thresholds took its place.';
     comment on column certificates.revoked_at is
         'Time at which a person sent all that it accepted back to people; null otherwise.';
-    comment on column certificates.revoked_by is 'Who revoked it.';
+    comment on column certificates.revoked_by is 'Name of the person who revoked it.';
     comment on column certificates.revoked_because is 'The reason that this person gave.';
 
     create table accepted (
@@ -204,8 +208,7 @@ SQL = """
     alter table outcomes drop constraint outcome_is_known, add constraint outcome_is_known check (
         outcome in ('answer', 'passed', 'accepted', 'fallback', 'undecided'));
     comment on column outcomes.outcome is
-        'answer: people agreed on a label. passed: no person is asked, so that the output of the pipeline holds. '
-        'accepted: no person is asked, because a certificate promises that few such labels are incorrect. '
+        'answer: people agreed on a label. passed: nobody is asked. accepted: a certificate lets it pass. '
         'fallback: the value that the pipeline declared. undecided: it declared none.';
 """
 

@@ -10,10 +10,10 @@ import time
 from statistics import median
 
 from backend.learners import Learner
-from benchmarks.rescore import LENGTH, SUBMIT, VOCABULARY, a_learner, take_over
 from benchmarks.support.goals import RENEWAL, Measured
 from benchmarks.support.items import texts_spec
 from benchmarks.support.rooms import House, Servers, house, quiet, wait_until
+from benchmarks.working.rescore import LENGTH, SUBMIT, VOCABULARY, a_learner, take_over
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import Queue

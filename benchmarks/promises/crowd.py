@@ -1,13 +1,14 @@
 """Consensus and further opinions: the accuracy that a number of answers buys, on sets that a crowd has answered.
 
-`python -m benchmarks.crowd [--data FOLDER] [--orders N] [--planted]`. The folder (or LABELLOOP_DATA) holds crowd_*.csv
-with item, worker, label and truth. Each order shuffles the answers of every item. A policy takes the first ones, then
-one more answer at a time for the least certain items, a few items a round, until the budget is used; that is what
-labelloop asks with `opinions`. Accuracy is that of the most probable label (of equally frequent ones by majority, the
-expected accuracy of a draw). Intervals are over items, of the mean over the orders.
+`python -m benchmarks.promises.crowd [--data FOLDER] [--orders N] [--planted]`. The folder (or LABELLOOP_DATA) holds
+crowd_*.csv with item, worker, label and truth. Each order shuffles the answers of every item. A policy takes the first
+ones, then one more answer at a time for the least certain items, a few items a round, until the budget is used. That is
+what labelloop asks with `opinions`. Accuracy is that of the most probable label. By majority, equally frequent labels
+count with the expected accuracy of a draw. Intervals are over items, of the mean over the orders.
 
 Goals: the accuracy of the majority of three with at most 60 % of its answers, and that of Dawid-Skene of three with at
-most 80 %. `--planted` shows in how many of the planted people the interval of the accuracy holds: 92 to 98 %.
+most 80 %. `--planted` shows for how many of the planted people the interval of the accuracy holds: the goal is 93 to
+98 %.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def coverage(runs: int = 60) -> list[tuple[str, float]]:
     """Print and return the share of planted people whose accuracy is within its interval."""
     shapes = ((12, 150, 3, 3), (6, 100, 2, 2), (6, 400, 2, 2), (30, 1000, 5, 3), (5, 60, 3, 3), (4, 500, 2, 3))
     found = []
-    click.echo("| people | items | labels | answers an item | interval holds | mean width, points | not said |")
+    click.echo("| people | items | labels | answers an item | interval holds | mean width, points | no estimate |")
     click.echo("|---|---|---|---|---|---|---|")
     for people, items, labels, each in shapes:
         rng = np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""Benchmarks of what the backend's worker does while people work: encoding, scoring, a renewed window."""

@@ -1,0 +1,75 @@
+"""`accept` in loop.yaml: what it takes, and what it says about values that promise nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelloop.spec.folder import parse
+from labelloop.spec.mistakes import examine
+
+LOOP = "feedback_loop:\n  trigger: model_confidence < 0.5\n  labels: [cat, dog]\n"
+SPANS = (
+    '<View><Labels name="label" toName="t"><Label value="a"/></Labels><Text name="t" value="$text"/></View>'
+)  # fmt: skip
+
+
+def faults(accept: str, more: str = "", xml: str = "") -> list[str]:
+    text = LOOP if not xml else LOOP.replace("  labels: [cat, dog]\n", "")
+    return [
+        fault.reason.removeprefix("loop.yaml: ")
+        for fault in examine("x", f"{text}  accept: {accept}\n{more}", xml).faults
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accept", "said"),
+    [
+        ("{error: 0}", "accept.error: answers never show that everything is correct; takes a share from 0.001 to 0.5"),
+        (
+            "{error: 1}",
+            "accept.error: takes a share from 0.001 to 0.5, such as 0.05 (5 of 100 may be incorrect); it is 1",
+        ),
+        ("{error: 5}", "accept.error: takes a share from 0.001 to 0.5"),
+        ('{error: "5 %"}', "it is '5 %'"),
+        ("{error: true}", "it is True"),
+        (
+            "{error: 0.05, confidence: 1}",
+            "a sample never makes anything certain; takes a probability from 0.5 to 0.999",
+        ),
+        ("{error: 0.05, confidence: 0.2}", "accept.confidence: takes a probability from 0.5 to 0.999, such as 0.95"),
+        ("{confidence: 0.95}", "accept.error: is missing"),
+        ("{error: 0.05, by: source}", "accept.by: should be 'label', not 'source'"),
+        ("{error: 0.05, teach: true}", "accept.teach: no such key"),
+    ],
+)
+def test_a_promise_that_says_nothing_is_refused_with_what_would_do(accept: str, said: str) -> None:
+    [found] = faults(accept)
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("  holdout: 0\n  audit: 0\n", "accept: needs answers that chance chose"),
+        ("  reuse_answers: true\n", "accept: cannot be combined with reuse_answers"),
+        ("  budget: {per_day: 5, over: pass}\n", "accept: budget.over pass would let outputs pass unseen"),
+    ],
+)
+def test_nothing_passes_around_the_promise(more: str, said: str) -> None:
+    [found] = faults("{error: 0.05}", more)
+    assert found.startswith(said)
+
+
+def test_a_promise_by_label_needs_one_label() -> None:
+    assert faults("{error: 0.05}", xml=SPANS) == []
+    [found] = faults("{error: 0.05, by: label}", xml=SPANS)
+    assert found == "accept.by: label needs one label as the answer, and it is spans: leave it out"
+
+
+def test_a_spec_without_a_promise_keeps_its_hash() -> None:
+    plain = parse("x", LOOP)
+    assert plain.accept is None
+    assert parse("x", LOOP + "  accept: {error: 0.05}\n").sha256() != plain.sha256()
+    # the hash that labelloop stored before it knew `accept`
+    without = plain.to_json()
+    assert without.pop("accept") is None
