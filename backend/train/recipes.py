@@ -101,8 +101,8 @@ def choose(
 def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
     """Return a sentence that says which recipe was chosen, and the best figure of each other kind of recipe."""
 
-    def right(one: Measured) -> str:
-        return f"{round(one.right * answers)} of {answers}"
+    def correct(one: Measured) -> int:
+        return round(one.right * answers)
 
     recipe = chosen.params["recipe"]
     others: dict[str, Measured] = {}
@@ -110,12 +110,10 @@ def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
         kind = str(one.params["recipe"])
         if kind != recipe and (kind not in others or one.right > others[kind].right):
             others[kind] = one
-    beside = ", ".join(f"{KINDS[kind]} {right(one)}" for kind, one in others.items())
+    beside = ", ".join(f"{KINDS[kind]} {correct(one)}" for kind, one in others.items())
     strength = f", C {chosen.params['C']:g}" if "C" in chosen.params else ""
-    return (
-        f"the learner reads {KINDS[recipe]}{strength}: it predicts {right(chosen)} answers that it was not trained on; "
-        f"the others at best: {beside}"
-    )
+    reads = f"the learner reads {KINDS[recipe]}{strength}"
+    return f"{reads}: {correct(chosen)} of {answers} answers are correct in cross-validation ({beside})"
 
 
 class Inputs:

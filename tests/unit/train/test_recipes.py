@@ -64,7 +64,7 @@ def test_the_same_answers_and_seed_choose_the_same_and_the_version_says_what(tmp
 def test_the_choice_is_reported_in_plain_words() -> None:
     said = chosen(some_tickets(60))[1]["said"]
     assert said.startswith("the learner reads ")
-    assert " of 60 answers that it was not trained on; the others at best: " in said
+    assert " of 60 answers are correct in cross-validation (" in said
 
 
 def test_with_few_answers_or_a_recipe_in_loop_yaml_nothing_is_chosen() -> None:
