@@ -27,7 +27,7 @@ from labelloop.gate.looks import Floats
 from labelloop.threads import one_thread
 
 ERROR, CONFIDENCE = 0.05, 0.95
-OUTPUTS = 5000
+UNLABELLED = 5000
 """Confidences of outputs with and without an answer, from which the thresholds are chosen."""
 REFERENCE = 1_000_000
 """Outputs by which the true error rate above a threshold is known."""
@@ -86,7 +86,7 @@ class World:
 
     def loop(self, rng: np.random.Generator, n: int) -> tuple[Floats, Answers]:
         """Return the confidences of outputs, and `n` answers that chance chose."""
-        scores, _ = self.scenario.draw(rng, OUTPUTS)
+        scores, _ = self.scenario.draw(rng, UNLABELLED)
         confidence, wrong = self.scenario.draw(rng, n)
         size = self.scenario.group
         groups: npt.NDArray[np.intp] = np.arange(n) // size
@@ -172,7 +172,7 @@ def chosen_by_the_gate(loops: int, seed: int, rounds: int = 10, every: int = 150
             if losses[now, :upto].mean() < losses[champion, :upto].mean():
                 champion, number = now, now + 1  # each version that was judged takes a place
             alpha = (1 - CONFIDENCE) * looks.of_model(number)
-            row = begin(rng.beta(6, 0.3, OUTPUTS), ERROR, alpha)
+            row = begin(rng.beta(6, 0.3, UNLABELLED), ERROR, alpha)
             answers = Answers(confidence[champion, :upto], losses[champion, :upto], np.arange(upto))
             if examine(answers, row, ERROR, alpha).threshold is not None:
                 broken += 1
@@ -192,7 +192,7 @@ def planted_class(loops: int, seed: int, n: int) -> dict[str, float]:
         rng = np.random.default_rng([seed, i])
         confidence, labels = rng.beta(20, 0.4, n), rng.integers(3, size=n)
         loss = (rng.random(n) < np.where(labels == 2, 0.3, 1 - confidence)).astype(np.float64)
-        scores, their = rng.beta(20, 0.4, OUTPUTS), rng.integers(3, size=OUTPUTS)
+        scores, their = rng.beta(20, 0.4, UNLABELLED), rng.integers(3, size=UNLABELLED)
         for label, name in enumerate("abc"):
             row = begin(scores[their == label], ERROR, alpha / 3, float((their == label).mean()))
             mine = Answers(np.where(labels == label, confidence, -1.0), loss, np.arange(n))

@@ -1,8 +1,8 @@
 """Progress and stopping: does the curve's interval hold later accuracies, and what does stopping early cost?
 
-`python -m benchmarks.promises.progress [SET...] [--data FOLDER] [--quick]`. Loops are simulated on SET.csv with text,
-label and split (LABELLOOP_DATA names the folder too), and on digits: of each STEP answers a part is held out by
-chance, the others are chosen by the product's selection and train the next version. A forecast is made after each
+`python -m benchmarks.promises.progress [SET...] [--data FOLDER] [--quick]`. Loops are simulated on SET.csv with text
+and label (LABELLOOP_DATA names the folder too), and on digits. Chance holds out a part of each STEP answers. The
+product's selection chooses the others, which train the next version. A forecast is made after each
 version from what the loop knows then, for 1.5, 2 and 3 times the answers. It is compared with the accuracy of the
 version of that size on other items, drawn by chance like the hold-out set, which the loop never sees.
 

@@ -1,8 +1,8 @@
 """Uncertainty Herding, which no library of ours has: written from the description in its paper.
 
 Bae, Oliveira and Sutherland, "Uncertainty Herding: one active learning method for all label budgets", ICLR 2025
-(arXiv 2412.20644): greedily the items that cover most of the pool's uncertainty, by a kernel whose radius is the
-smallest distance between two answered items; probabilities are calibrated by a temperature first.
+(arXiv 2412.20644). It greedily takes the items that cover most of the pool's uncertainty. The radius of its kernel is
+the smallest distance between two answered items. Probabilities are calibrated by a temperature first.
 """
 
 from __future__ import annotations
@@ -67,4 +67,5 @@ def _tempered(proba: Proba, temperature: float) -> Proba:
 
 
 def _squares(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0)
+    found: npt.NDArray[np.float32] = np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0)
+    return found

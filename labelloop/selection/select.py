@@ -24,8 +24,8 @@ from labelloop.selection.spread import CROWD, Spread, lay_out
 from labelloop.strategies import top_k
 
 DIVERSITY = 0.7
-"""Default diversity, which gives 30 candidates a place. With 11 candidates, 24 % more labels were needed on intents,
-and as many on digits (docs/engineers/efficiency.md).
+"""Default diversity, which gives 30 candidates a place. On intents and SMS, 11 candidates took more labels than 30, and
+on digits as many (docs/engineers/efficiency.md).
 """
 WIDEST = 130
 """Candidates for each place at diversity 1."""

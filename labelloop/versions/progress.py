@@ -1,9 +1,9 @@
 """Progress: the learning curve of a loop's versions, continued to answers that nobody has given yet.
 
 The curve is an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8),
-with 0 <= a <= 1, b >= 0, c between EXPONENTS, and a delay m: with many labels the first answers bring as much as the
-next ones, and a curve without a delay would be too flat. All curves of a grid are weighted by how well they fit, so
-that few or noisy versions give a wide interval and not a wrong one.
+with 0 <= a <= 1 and c between EXPONENTS. With many labels the first answers bring as much as the next ones; the delay m
+keeps the curve from being too flat there. All curves of a grid are weighted by how well they fit, so that few or
+noisy versions give a wide interval and not a wrong one. `b` may be below 0, or a flat curve would seem to rise.
 
 The versions are judged by the same held-out answers, so their errors are alike: a lucky hold-out set lifts the whole
 curve, and bends it little. The covariances of the answers' item scores say how much.
@@ -26,9 +26,9 @@ FEWEST_HELD_OUT = 30
 """Held-out answers below which a version's accuracy says too little."""
 REACH = 3.0
 """The curve is continued to at most this many times the answers of the largest version."""
-EXPONENTS = (0.1, 2.0)
+EXPONENTS = (0.3, 4.0)
 """From a curve that hardly flattens to one that flattens at once."""
-DELAYS = (0.0, 0.25, 1.0, 4.0)
+DELAYS = (0.0, 1.0, 4.0)
 """Delays that are tried, as multiples of the largest version's answers."""
 NOISE = (0.002, 0.005, 0.01, 0.02)
 """Standard deviations of a version's true accuracy about the curve: another order of answers gives another model."""
@@ -40,7 +40,7 @@ DRAWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What was measured: how much the accuracy rose from the smallest to the largest version."""
+    """Measured rise of the accuracy from the smallest to the largest version."""
 
     smallest: int
     largest: int
@@ -75,7 +75,7 @@ class Curve:
     top: Floats
     """`a`: the accuracy with endless answers."""
     excess: Floats
-    """What is missing to `top` at the largest version."""
+    """Distance from the largest version to `top`; below 0 in a curve that falls."""
     exponent: Floats
     delay: Floats
     """In multiples of the largest version's answers."""
@@ -88,13 +88,15 @@ class Curve:
         low, high = np.quantile(np.clip(curve + self.noise, 0, 1), (0.025, 0.975))
         return float(np.median(curve)), float(low), float(high)
 
-    def needed(self, accuracy: float) -> tuple[float, float, float]:
-        """Return the training size at which the curve reaches `accuracy`, and the limits of its 80 % interval.
+    def needed(self, gain: float) -> tuple[float, float, float]:
+        """Return the training size at which the curve is `gain` above the largest version, and its 80 % interval.
 
-        A number is infinite if it lies beyond REACH times the largest version, where nothing is said.
+        `gain` is a share, above 0. It is compared with the same curve, because the luck of the hold-out set lifts or
+        lowers a whole curve. A number is infinite if it lies beyond REACH times the largest version, where nothing is
+        said.
         """
-        left = np.maximum(self.top - accuracy, 0)
-        with np.errstate(divide="ignore", over="ignore"):
+        left = self.excess - gain
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             times = (1 + self.delay) * (self.excess / left) ** (1 / self.exponent) - self.delay
         sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * times, np.inf)
         middle, low, high = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
@@ -156,10 +158,10 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
     shared = _covariance(item_scores)
     wide = 4 * float(np.sqrt(shared.diagonal().max() + NOISE[-1] ** 2))
     last = np.linspace(max(0.0, y[x.argmax()] - wide), min(1.0, y[x.argmax()] + wide), 41)[:, None, None]
-    rise = np.linspace(0.0, max(seen.high, 0.0) + wide, 41)[None, :, None]
+    rise = np.linspace(-wide, max(seen.high, 0.0) + wide, 41)[None, :, None]
     delay, exponent = (each.ravel() for each in np.meshgrid(DELAYS, np.geomspace(*EXPONENTS, 20), indexing="ij"))
     powers = _power(x / x.max(), delay[:, None], exponent[:, None])
-    # What is missing at the largest version, if the accuracy rose by `rise` to there.
+    # The distance to `top` at the largest version, if the accuracy rose by `rise` to there.
     excess = rise / (_power(x.min() / x.max(), delay, exponent) - 1)
     top = last + excess
     logs, one = [], np.ones(len(x))
@@ -172,7 +174,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
         # The squared distance of y from top - excess * powers, multiplied out.
         far = yy - 2 * top * y1 + 2 * excess * yp + top**2 * oo - 2 * top * excess * op + excess**2 * pp
         fits = -0.5 * (far + np.linalg.slogdet(covariance)[1])
-        logs.append(np.where((top <= 1) & (last - rise >= 0), fits, -np.inf))
+        logs.append(np.where((top <= 1) & (last - rise >= 0) & (last - rise <= 1), fits, -np.inf))
     weights = np.exp(np.stack(logs) - np.max(logs)).ravel()
     chosen = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(DRAWS)) / DRAWS * weights.sum())
     of_noise, of_last, of_rise, of_shape = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *top.shape))
@@ -187,7 +189,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
 
 
 def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
-    """Return what is missing as a share of what is missing at the largest version; `times` its answers."""
+    """Return the distance to `top` as a share of that at the largest version, for `times` its answers."""
     found: Floats = ((times + delay) / (1 + delay)) ** -exponent
     return found
 
@@ -195,8 +197,8 @@ def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
 def _covariance(item_scores: Floats) -> Floats:
     """Return the covariance of the versions' mean item scores, shape (versions, versions).
 
-    A variance is at least that of a share with one more correct and one more incorrect answer: without an error, or
-    with errors only, the answers themselves would claim that there is no doubt.
+    If all answers are correct, or all incorrect, their own variance is 0 and would leave no doubt. Then it is that of a
+    share with one more correct and one more incorrect answer.
     """
     known = ~np.isnan(item_scores)
     n = known.sum(axis=1).astype(np.float64)

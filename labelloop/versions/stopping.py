@@ -1,7 +1,7 @@
 """Stopping criteria of the field: signs in the predictions of consecutive versions that more answers change little.
 
 The four are those of small-text 1.4, with its thresholds. None of them looks at an answer, so none of them knows
-whether the model is good: a model that has stopped learning looks the same as one that has nothing more to learn.
+whether the model is good. A model that has stopped learning looks the same as one that has nothing more to learn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHANGE_OF_F = 0.05
 UNCERTAINTY = 0.05
 FEWEST = 30
 """Items below which a criterion says nothing: of a few items none may change by luck."""
-UNCERTAIN = "mean uncertainty of what waits"
+UNCERTAIN = "mean uncertainty of waiting outputs"
 Step = Sequence[tuple[str | None, str | None]]
 """Labels of the same items by a version and by the next one; None where a version predicts nothing."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, floor, isfinite
+from math import ceil, isfinite
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.report.estimates import progress_words as words
 from backend.report.parts import Report, as_json, named
 from labelloop.answers.item_scores import item_score
 from labelloop.answers.measures import metric_of
@@ -32,8 +33,8 @@ MOST_VERSIONS = 40
 MOST_HELD_OUT = 2_000
 AHEAD = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 """Training sizes of the forecast, as multiples of the largest version's."""
-GOALS = 3
-"""Number of accuracies for which the report says how many more answers reach them."""
+GAINS = (0.01, 0.02, 0.04)
+"""Gains over the newest version for which the report says how many more answers they take."""
 Labels = Mapping[UUID, tuple[str, str | None]]
 """By output: the answer, and the label that a version predicted."""
 
@@ -51,24 +52,27 @@ class _Judged:
 def progress_report(conn: Conn, loop: str) -> Report:
     """Return the learning curve of a loop, its continuation, and the stopping criteria.
 
-    Keys: "loop", "metric" ("accuracy", or "score" for the mean item score of structured answers), "versions" (oldest
-    first), "other_learners" (versions left out because another learner made them), "reason" (why no trend was
-    measured, or None), "trend", "forecast", "goals", "seconds_per_answer", "answers_per_training_answer", "stopping",
-    "headline" and "sentences". Shares are 0 to 1. "forecast" and "goals" are empty without a trend that could be
-    continued. Nothing is trained for it. Raises UsageError if there is no such loop.
+    The "metric" is "accuracy", or "score" for the mean item score of structured answers. Its "versions" come oldest
+    first, and "other_learners" counts those that another learner made. A "reason" says why no trend was measured, or is
+    None. The curve is "trend", "forecast" and "goals", and its price is "seconds_per_answer" and
+    "answers_per_training_answer". The criteria are in "stopping". The "sentences" say all of it in words, and the
+    first one is the "headline".
+
+    Shares are 0 to 1. The forecast and the goals are empty without a trend that could be continued. Nothing is trained
+    for it. Raises UsageError if there is no such loop.
     """
     names = loops.names(conn, archived=True)
     spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
     report = {"loop": loop, **_measured(conn, spec)}
-    sentences = list(_sentences(report))
+    sentences = list(words.sentences(report))
     return as_json({**report, "headline": sentences[0], "sentences": sentences}, descriptions.newest(conn, loop))
 
 
 def progress_headline(conn: Conn, spec: LoopSpec) -> str:
     """Return the report's first sentence."""
-    return next(iter(_sentences(_measured(conn, spec))))
+    return next(iter(words.sentences(_measured(conn, spec))))
 
 
 def _measured(conn: Conn, spec: LoopSpec) -> Report:
@@ -188,110 +192,24 @@ def _at(curve: progress.Curve, ahead: float) -> Report:
 
 
 def _goals(curve: progress.Curve, report: Report) -> Iterable[Report]:
-    """Yield the next whole percentages that the curve reaches within its limit, and one that it does not."""
+    """Yield what more points would take, up to the first that the curve does not reach within its limit."""
     now = curve.at(curve.trend.largest)[0]
-    goal, shown = (floor(100 * now + 0.5) + 1) / 100, 0
-    while goal < 1 and shown < GOALS:
-        middle, low, high = curve.needed(goal)
+    for gain in GAINS:
+        if now + gain >= 1:
+            return
+        middle, low, high = curve.needed(gain)
         more = [
-            None if not isfinite(size) else max(0, ceil(size - curve.trend.largest)) for size in (middle, low, high)
+            None if not isfinite(size) else max(1, ceil(size - curve.trend.largest)) for size in (middle, low, high)
         ]
         seconds, each = report["seconds_per_answer"], report["answers_per_training_answer"]
-        hours = None if None in (more[0], seconds, each) else more[0] * each * seconds / 3600
-        yield {"accuracy": goal, "more": more[0], "more_low": more[1], "more_high": more[2], "hours": hours}
+        hours = None if more[0] is None or seconds is None else more[0] * each * seconds / 3600
+        yield {
+            "gain": gain,
+            "accuracy": now + gain,
+            "more": more[0],
+            "more_low": more[1],
+            "more_high": more[2],
+            "hours": hours,
+        }
         if more[0] is None:
             return
-        goal, shown = round(goal + (0.01, 0.02, 0.02)[shown], 2), shown + 1
-
-
-def _sentences(report: Report) -> Iterable[str]:
-    what = "accuracy" if report["metric"] == "accuracy" else "mean item score"
-    yield from _about_curve(report, what)
-    if report["trend"] and report["trend"]["direction"] == "rises":
-        yield from _about_price(report, what)
-    if report["other_learners"]:
-        yield (
-            f"{report['other_learners']} older {'version was' if report['other_learners'] == 1 else 'versions were'} "
-            "made by another learner and left out."
-        )
-    yield _about_stopping(report["stopping"])
-
-
-def _about_curve(report: Report, what: str) -> Iterable[str]:
-    trend = report["trend"]
-    if trend is None:
-        yield f"What more answers would bring cannot be said yet: {report['reason']}."
-        return
-    between = f"from {trend['smallest']:,} to {trend['largest']:,} training answers"
-    change = f"{100 * trend['gain']:+.1f} points (95 % CI {100 * trend['low']:+.1f} to {100 * trend['high']:+.1f})"
-    if trend["direction"] == "falls":
-        yield (
-            f"The {what} fell {between}: {change}. A curve that falls is not continued. Look at what changed in the "
-            "answers, the labels or the outputs."
-        )
-        return
-    now = f"about {100 * report['forecast'][0]['accuracy']:.1f} %"
-    double = next(row for row in report["forecast"] if row["trained_on"] == round(2 * trend["largest"]))
-    if trend["direction"] == "unclear":
-        yield (
-            f"No rise of the {what} beyond chance {between}: {change}. A rise of {100 * trend['findable']:.1f} points "
-            "would be found in 80 % of cases."
-        )
-        yield (
-            f"With twice the training answers the {what} is most probably between {100 * double['low']:.1f} and "
-            f"{100 * double['high']:.1f} %; the newest version has {now}."
-        )
-        return
-    reached = [
-        f"{_more(goal)} for {100 * goal['accuracy']:.0f} %" for goal in report["goals"] if goal["more"] is not None
-    ]
-    if reached:
-        yield f"The {what} is {now}. About {', '.join(reached)}."
-    else:
-        most = round((progress.REACH - 1) * trend["largest"])
-        yield f"The {what} is {now}. Another whole point would take more than {most:,} further training answers."
-    yield f"It rose {between}: {change}."
-    if report["goals"] and report["goals"][-1]["more"] is None:
-        goal = report["goals"][-1]["accuracy"]
-        yield (
-            f"Whether {100 * goal:.0f} % can be reached is not known: the curve is continued to {progress.REACH:g} "
-            "times the training answers, and no further."
-        )
-
-
-def _more(goal: Report) -> str:
-    low, high = goal["more_low"] or 0, goal["more_high"]
-    limits = f"{_rounded(low):,} to {_rounded(high):,}" if high is not None else f"{_rounded(low):,} or more"
-    return f"{_rounded(goal['more']):,} more training answers ({limits} in 80 % of cases)"
-
-
-def _about_price(report: Report, what: str) -> Iterable[str]:
-    first = report["goals"][0] if report["goals"] else None
-    if first is None or first["hours"] is None:
-        return
-    yield (
-        f"The next point of {what} costs about {_hours(first['hours'])} of people's time: the median answer takes "
-        f"{report['seconds_per_answer']:.0f} s, and people give {report['answers_per_training_answer']:.1f} answers, "
-        "held-out ones included, for one that trains."
-    )
-
-
-def _about_stopping(criteria: Sequence[Report]) -> str:
-    known = [one for one in criteria if one["stops"] is not None]
-    if not known:
-        return "None of the field's stopping criteria can be computed yet."
-    stop = sum(one["stops"] for one in known)
-    return (
-        f"{stop} of the {len(known)} stopping criteria that can be computed say stop. They look at changes of the "
-        "models' labels only: a model that learns slowly looks the same as one that is done, so read them beside the "
-        "curve."
-    )
-
-
-def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.0f} hours"
-
-
-def _rounded(n: int) -> int:
-    """Round to two digits."""
-    return int(float(f"{n:.2g}"))

@@ -20,15 +20,16 @@ PREDICTED = f"""
         coalesce(j.label, t.label, p.label) as label, case
             when j.label is not null then j.confidence when t.label is not null then t.confidence else p.confidence
         end as confidence
-    from outputs o left join lateral (
-        select label, confidence from (
-            select r.finished_at, case when r.version_id = %(version)s then i.challenger_label else i.champion_label end
-                as label, case when r.version_id = %(version)s then i.challenger_confidence
-                else i.champion_confidence end as confidence
-            from run_items i join retrain_runs r on r.id = i.run_id
-            where i.output_id = o.id and i.part = 'holdout' and %(version)s in (r.version_id, r.champion_id)
-        ) runs where label is not null order by finished_at desc nulls last limit 1
-    ) j on true
+    from outputs o left join (
+        select distinct on (output_id) output_id, label, confidence from (
+            select i.output_id, r.finished_at,
+                case when r.version_id = %(version)s then i.challenger_label else i.champion_label end as label,
+                case when r.version_id = %(version)s then i.challenger_confidence else i.champion_confidence end
+                    as confidence
+            from retrain_runs r join run_items i on i.run_id = r.id
+            where r.loop = %(loop)s and %(version)s in (r.version_id, r.champion_id) and i.part = 'holdout'
+        ) runs where label is not null order by output_id, finished_at desc nulls last
+    ) j on j.output_id = o.id
     left join tasks t on t.output_id = o.id and t.champion = left(%(version)s, 12)
     left join pool p on p.output_id = o.id and p.champion = left(%(version)s, 12)
     where o.loop = %(loop)s and o.lane = 'holdout' and o.triggered is not null and {NO_REPEAT}

@@ -122,8 +122,8 @@ def answers_in_common(conn: Conn, loop: str, one: str | None, other: str | None)
 def held_out_predictions(conn: Conn, loop: str, versions: Sequence[str], most: int) -> list[Prediction]:
     """Return what these versions predicted for held-out outputs, each version and output once.
 
-    Runs judged a version as challenger or as champion; both count. Of more than `most` outputs some are drawn, always
-    the same ones.
+    Runs judged a version as challenger or as champion; both count. If there are more
+    than `most` outputs, some are drawn, always the same ones.
     """
     cursor = rows_of(conn, Prediction)
     return cursor.execute(
@@ -146,7 +146,7 @@ def held_out_predictions(conn: Conn, loop: str, versions: Sequence[str], most: i
 
 
 class Waiting(NamedTuple):
-    """How unsure the newest version is about what waits."""
+    """Doubt of the newest version about the waiting outputs."""
 
     outputs: int
     uncertainty: float | None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from backend.report.estimates.judge import judge_report
 from backend.serve.champions import Serving
 from backend.serve.predict import Predictor
 from labelloop.labeling.form import BEST
@@ -97,6 +98,28 @@ def test_a_task_that_was_shown_with_a_prelabel_does_not_count_as_blind_later(loo
         with loop.database.transaction() as conn:
             assert draw_blind(conn, spec, [Ranked(row["id"], row["key"], Lane.RULE, 0.5)]) == {row["id"]}
     assert [row["shown_before"] for row in loop.sql("select shown_before from blind_tasks")] == [True]
+
+
+def test_answers_to_the_held_out_tasks_of_a_judge_are_blind_and_are_evidence(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    text = YAML.replace("labels: [cat, dog, eel]", "labels: [cat, dog, eel]\n  judge: {positive: cat}")
+    text = text.replace("blind: 0.5, ", "").replace("holdout: 0.0", "holdout: 0.5")
+    with sync_loop(database, label_studio.url, label_studio.token, of=parse("pets", text)) as loop:
+        loop.submit(8, model_version="judge-1")
+        loop.push()
+        for task in loop.tasks():
+            value = {"choices": ["dog" if task["id"] % 2 else "cat"]}
+            body = {"result": [{"from_name": "correction", "to_name": "text", "type": "choices", "value": value}]}
+            path = f"/api/tasks/{task['id']}/annotations/?project={loop.project_id}"
+            loop.web.post(path, json=body).raise_for_status()
+        loop.pull()
+        with database.transaction() as conn:
+            found = judge_report(conn, "pets")
+        held = loop.sql("select count(*) as n from outputs where lane = 'holdout'")[0]["n"]
+    assert found["answers"] == held
+    assert found["left_out"] == {"gold": 0, "ranked": 8 - held, "unclear": 0, "not_blind": 0}
+    assert (found["judge"], found["status"]) == ("judge-1", "not certified")
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

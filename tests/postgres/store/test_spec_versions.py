@@ -88,6 +88,7 @@ def test_an_upgrade_that_adds_a_key_makes_no_version_of_a_spec_that_leaves_it_ou
         # The row as the release before the keys stored it: without them, and hashed without them.
         stored = {name: value for name, value in pets(0.8).to_json().items() if name not in YOUNGER_KEYS}
         del stored["queue"]["control_weight"]  # younger, too
+        del stored["queue"]["blind"]
         assert stored.keys() < pets(0.8).to_json().keys()
         sha256 = hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).digest()
         conn.execute("update spec_versions set spec = %s, sha256 = %s", [json.dumps(stored), sha256])

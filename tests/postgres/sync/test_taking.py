@@ -45,7 +45,7 @@ def test_new_known_and_repeated_lines_are_counted_apart(database: Database) -> N
     assert [(output.key, output.is_new) for output in again.outputs] == [("b", True), ("a", False)]
     with database.transaction() as conn:
         asked = [row["task_name"] for row in conn.execute("select task_name from procrastinate_jobs")]
-    assert asked == [jobs.PUSH]
+    assert asked == [jobs.EMBED, jobs.PUSH]
 
 
 def test_one_bad_line_rejects_all(database: Database) -> None:

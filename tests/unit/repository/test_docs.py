@@ -84,7 +84,7 @@ def test_every_example_can_be_read(page: Path) -> None:
 
 @each_page
 def test_a_page_is_short_enough_to_be_read(page: Path) -> None:
-    limit = 1000 if page.name in ("schema.md", "CHANGELOG.md") else 160  # made, or growing with each version
+    limit = 1500 if page.name in ("schema.md", "CHANGELOG.md") else 160  # made, or growing with each version
     assert len(page.read_text().splitlines()) <= limit
 
 

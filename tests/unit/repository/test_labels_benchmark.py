@@ -9,7 +9,7 @@ import pytest
 from modAL.batch import uncertainty_batch_sampling
 from scipy.sparse import csr_matrix
 
-from benchmarks.labels import Plan, compare, load, measured, table, words
+from benchmarks.labels import Plan, compare, load, measured, table, together, words
 from benchmarks.support.askers import peers, ranked_batch
 from console.simulate.labelled import EMBEDDINGS, Labelled, split_set
 from console.simulate.learning import study
@@ -70,9 +70,11 @@ def test_the_comparison_counts_labels_for_all_and_names_the_goals() -> None:
     assert {"random", "modAL margin", "scikit-activeml TypiClust"} <= set(found["labels"])
     for needs in found["labels"].values():
         assert all(n is None or (n % 5 == 0 and 5 <= n <= 300) for share in needs.values() for n in share)
-    against_random, against_peer = measured("digits", found)
-    assert against_random.goal.limit == 0.55
-    assert against_peer.goal.limit == 1.0
+    against_random, *against_peers = measured("digits", found)
+    assert against_random.goal.limit == 0.45
+    assert [row.goal.limit for row in against_peers] == [5, 5], "one batch, at 90 and at 95 %"
+    assert not any(row.goal.against in ("random", "margin:0.7") for row in against_peers)
+    assert together({"digits": found, "again": found}).values == pytest.approx(against_random.values)
     assert "| random |" in table({"points": found})
 
 

@@ -114,7 +114,7 @@ def test_one_of_each_heap_is_picked_before_a_second_of_any() -> None:
     assert numbers(picks)[0] == 0
 
 
-def test_of_a_heap_the_one_in_the_middle_is_picked_before_an_odd_one_that_is_a_little_more_useful() -> None:
+def test_the_middle_of_a_heap_is_picked_before_an_odd_one_that_is_a_little_more_useful() -> None:
     middle, odd, other = np.zeros((8, 2)), np.array([[1.0, 0]]), np.array([[20.0, 0]])
     rows = np.concatenate([other, odd, middle])
     utilities = [1.0, 0.95, *[0.9] * 8]

@@ -36,7 +36,8 @@ SQL = """
         'The test of one model''s confidences against people''s answers. Its thresholds are fixed before it begins.';
     comment on column promise_tests.id is 'Our id.';
     comment on column promise_tests.loop is 'The loop.';
-    comment on column promise_tests.labeller is 'The model whose labels are tested: that of the pipeline, or a champion.';
+    comment on column promise_tests.labeller is
+        'The model whose labels are tested: that of the pipeline, or a champion.';
     comment on column promise_tests.version is
         'The model_version of the pipeline''s outputs, or the id of the champion.';
     comment on column promise_tests.basis is
