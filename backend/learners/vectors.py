@@ -18,8 +18,8 @@ from labelloop.errors import Unreadable
 class Vectors(Refit):
     """Reads lists of finite numbers in the field `vector`, all of one length.
 
-    Annotators need not see the field `vector`; without it, `field` is read. `C` is meant for vectors whose mean squared
-    distance to their mean is 1, about as vectors of unit length have it; others are scaled.
+    Annotators need not see the field `vector`. Without it, `field` is read. `C` is meant for vectors whose mean squared
+    distance to their mean is 1, about as vectors of unit length have it. Others are scaled.
     """
 
     name: ClassVar[str] = "vectors"

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Report = Callable[[int, int], None]
-MIN_ANSWERS = 30
+MIN_COMPARED = 30
 """With fewer, the first recipe is used: it is the best on most sets of texts, and the figures would be chance."""
-MAX_ANSWERS = 1_500
+MOST_COMPARED = 1_500
 """Answers used; from more, evenly spaced ones are taken."""
-FOLDS = 5
+RECIPE_FOLDS = 5
 REPEATED = 200
 """Up to this many answers, the folds are drawn REPEATS times, since the draw then decides much."""
 REPEATS = 3
@@ -69,14 +69,14 @@ def choose(
     """
     from backend.learners.texts.auto import CANDIDATES
 
-    if "recipe" in fixed or len(rows) < MIN_ANSWERS:
+    if "recipe" in fixed or len(rows) < MIN_COMPARED:
         return learner, None
-    rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MAX_ANSWERS))]
-    tried: dict[str, Any] = {"answers": len(rows), "folds": FOLDS}
+    rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MOST_COMPARED))]
+    tried: dict[str, Any] = {"answers": len(rows), "folds": RECIPE_FOLDS}
     codes = np.unique([row.label for row in rows], return_inverse=True)[1]
     folds = list(_folds(codes, related(rows, learner.field), seed, REPEATS if len(rows) <= REPEATED else 1))
     if not folds:
-        why = f"the answers have fewer than 2 labels, or form fewer than {FOLDS} groups of related items"
+        why = f"the answers have fewer than 2 labels, or form fewer than {RECIPE_FOLDS} groups of related items"
         return learner, {**tried, "given_up": why}
     ends = time.monotonic() + limit_s
     inputs = Inputs(learner, rows)
@@ -101,8 +101,8 @@ def choose(
 def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
     """Return a sentence that says which recipe was chosen, and the best figure of each other kind of recipe."""
 
-    def right(one: Measured) -> str:
-        return f"{round(one.right * answers)} of {answers}"
+    def correct(one: Measured) -> int:
+        return round(one.right * answers)
 
     recipe = chosen.params["recipe"]
     others: dict[str, Measured] = {}
@@ -110,12 +110,10 @@ def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
         kind = str(one.params["recipe"])
         if kind != recipe and (kind not in others or one.right > others[kind].right):
             others[kind] = one
-    beside = ", ".join(f"{KINDS[kind]} {right(one)}" for kind, one in others.items())
+    beside = ", ".join(f"{KINDS[kind]} {correct(one)}" for kind, one in others.items())
     strength = f", C {chosen.params['C']:g}" if "C" in chosen.params else ""
-    return (
-        f"the learner reads {KINDS[recipe]}{strength}: it predicts {right(chosen)} answers that it was not trained on; "
-        f"the others at best: {beside}"
-    )
+    reads = f"the learner reads {KINDS[recipe]}{strength}"
+    return f"{reads}: {correct(chosen)} of {answers} answers are correct in cross-validation ({beside})"
 
 
 class Inputs:
@@ -172,7 +170,7 @@ def _unseen(
     from backend.learners.texts.auto import classifier
 
     numbers, n = inputs.of(candidate), len(codes)
-    found = np.zeros((len(folds) // FOLDS, n, int(codes.max()) + 1))
+    found = np.zeros((len(folds) // RECIPE_FOLDS, n, int(codes.max()) + 1))
     for place, (training, held_out) in enumerate(folds):
         if time.monotonic() > ends:
             raise Failed("the choice of a recipe would have taken too much of the run's time")
@@ -183,7 +181,7 @@ def _unseen(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about answers with nearly as many labels
             model.fit(numbers[training], codes[training], **weighing(model, some))
-        found[place // FOLDS, held_out[:, None], model.classes_] = model.predict_proba(numbers[held_out])
+        found[place // RECIPE_FOLDS, held_out[:, None], model.classes_] = model.predict_proba(numbers[held_out])
     return found
 
 
@@ -232,15 +230,15 @@ def _lead(gains: Floats) -> float:
 
 
 def _folds(codes: Ints, groups: Ints, seed: int, repeats: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield FOLDS pairs of rows to train on and held-out rows for each repeat; none if there are too few groups."""
+    """Yield RECIPE_FOLDS pairs of rows to train on and held-out rows for each repeat, none with too few groups."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if len(set(codes.tolist())) < 2 or len(set(groups.tolist())) < FOLDS:
+    if len(set(codes.tolist())) < 2 or len(set(groups.tolist())) < RECIPE_FOLDS:
         return
-    few = {code for code, n in Counter(codes.tolist()).items() if n < FOLDS}
+    few = {code for code, n in Counter(codes.tolist()).items() if n < RECIPE_FOLDS}
     strata = np.where(np.isin(codes, list(few)), -1, codes)
     for repeat in range(repeats):
-        draw = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**31 + repeat)
+        draw = StratifiedGroupKFold(RECIPE_FOLDS, shuffle=True, random_state=seed % 2**31 + repeat)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield from draw.split(codes, strata, groups)

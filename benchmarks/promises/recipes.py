@@ -2,10 +2,11 @@
 
 `python -m benchmarks.promises.recipes --data FOLDER [--set NAME] [--seeds 5] [--json FILE]`. Every CSV file of the
 folder with the columns text and label is a set. Answers are drawn at random, so rare labels can be missing; annotators
-are right in 100, 90 and 80 %, and a mistake is any other label. The 1,000 test labels are as the file has them.
+are correct in 100, 90 and 80 %, and a mistake is any other label. The 1,000 test labels are as the file has them.
 
-Goal: the default is at most one point behind the best of the ten in every cell, and 15 points ahead of plain TF-IDF
-with logistic regression at 50 answers, in the mean over all sets. The best of the ten is taken after the fact, by the
+Goal: the default is at most one point behind the best of the ten in every cell. At 50 answers it is 15 points ahead of
+plain TF-IDF with logistic regression, in the mean over all sets.
+The best of the ten is taken after the fact, by the
 test labels: no rule that has to choose beforehand reaches it in each seed.
 """
 

@@ -39,15 +39,15 @@ CANDIDATES: Sequence[Mapping[str, Any]] = (
     {"recipe": "words", "C": 10.0},
     {"recipe": "bayes"},
 )
-"""What a run tries, the most promising first. The first is in use while there are too few answers to choose."""
+"""Settings that a run tries, the most promising first. The first is used if there are too few answers to choose."""
 
 
 class Auto(Refit):
     """Reads a string. Without a search it uses the first of CANDIDATES.
 
-    `recipe`: `words` is logistic regression on words and letters, as in the learner `text`; `bayes` complement naive
-    Bayes on them; `sentences` logistic regression on sentence vectors; `both` on words beside vectors. `words`: length
-    of the words' part where that of the vector is 1.
+    `recipe`: `words` is logistic regression on words and letters, as in the learner `text`. `bayes` is complement naive
+    Bayes on them. `sentences` is logistic regression on sentence vectors, and `both` on words beside vectors. `words`:
+    length of the words' part where that of the vector is 1.
 
     Logistic regression treats all labels as equally frequent. Its scores are multiplied by `sharpness`, and the
     logarithm of each label's share is added, times `shares` (0 to 1). Frequent labels are then predicted more often:

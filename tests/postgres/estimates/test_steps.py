@@ -19,7 +19,6 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, outputs
 from tests.support.backend_factory import answer, texts_spec
 from tests.support.hops.chained import review
-from tests.support.review.review_house import XSS, House
 
 ERRORS = {"retrieve": 0.4, "draft": 0.1, None: 0.2}
 SPEC = texts_spec(audit=0.3, holdout=0.3)
@@ -79,17 +78,6 @@ def test_the_command_and_the_page_count_corrections_and_what_rests_on_them(datab
     assert [step["step"] for step in page["steps"]] == [step["step"] for step in found["steps"]]
     status = json.loads(command(database, tmp_path, "status", "--loop", "texts", "--json").stdout)
     assert (status[0] if isinstance(status, list) else status)["rests_on_correction"] == 2
-
-
-def test_the_loops_page_has_a_line_a_step_and_shows_its_name_as_text(house: House) -> None:
-    path = "/review/loops/digits"
-    assert "By step" not in house.logged_in().get(path).text
-    with house.database.transaction() as conn:
-        conn.execute("update outputs set step = %s, trace = key", [XSS])
-    page = house.logged_in().get(path).text
-    assert "<h3>By step</h3>" in page
-    assert "Rest on a corrected step" in page
-    assert "<script>alert" not in page
 
 
 def test_where_no_output_names_a_step_the_command_says_so(database: Database, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import ViewportSize, expect
 
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
 from tests.support.review.desk import LAPTOP, PHONE, Desk, check
-from tests.support.review.review_house import House
+from tests.support.review.review_house import XSS, House
 from tests.support.review.stream import Stream, a_spec, predict, promote, with_sources
 
 
@@ -68,3 +68,14 @@ def test_the_same_is_there_as_json(house: House) -> None:
     assert refused.status_code == 404
     assert "loop texts has no judge" in refused.text
     assert house.logged_in().get("/review/loops/digits/accuracy").status_code == 200
+
+
+def test_the_loops_page_has_a_line_a_step_and_shows_its_name_as_text(house: House) -> None:
+    path = "/review/loops/digits"
+    assert "By step" not in house.logged_in().get(path).text
+    with house.database.transaction() as conn:
+        conn.execute("update outputs set step = %s, trace = key", [XSS])
+    page = house.logged_in().get(path).text
+    assert "<h3>By step</h3>" in page
+    assert "Rest on a corrected step" in page
+    assert "<script>alert" not in page

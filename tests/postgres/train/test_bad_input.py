@@ -107,7 +107,7 @@ def test_pictures_of_which_none_loads_are_a_verdict(database: Database, settings
     [
         (LearnerSpec(name="sklearn.svm.LinearSVC"), "has no predict_proba.*CalibratedClassifierCV"),
         (LearnerSpec(name="magic"), "no learner 'magic'; there are: "),
-        (LearnerSpec(params={"embeddings": "/nowhere"}), "holds no model2vec model"),
+        (LearnerSpec(name="text", params={"embeddings": "/nowhere"}), "holds no model2vec model"),
     ],
 )
 def test_a_learner_that_cannot_be_made_fails_with_a_sentence_and_the_champion_serves_on(

@@ -32,7 +32,7 @@ def test_a_language_that_the_sentence_model_does_not_know_is_read_by_its_words()
 
 
 @pytest.mark.parametrize("name", ["auto", "sentences"])
-def test_of_a_text_of_a_megabyte_the_beginning_is_read_and_an_empty_text_is_predicted(name: str) -> None:
+def test_a_text_of_a_megabyte_counts_with_its_beginning_and_an_empty_text_is_predicted(name: str) -> None:
     learner = taught(name, ["my invoice is wrong", "where is my parcel"] * 3, ["a", "b"] * 3)
     long = "my invoice is wrong " * 50_000
     whole, part = (learner.predict([{"item": text}]).proba for text in (long, long[:100_000]))

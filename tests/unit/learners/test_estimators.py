@@ -60,7 +60,7 @@ def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
     ("name", "params", "reason"),
     [
         ("text", {"charcters": True}, r"'charcters' here \(did you mean 'characters'\?\); there are: field"),
-        ("images", {"features": "sift"}, "features: should be 'pixels' or 'hog', not 'sift'"),
+        ("images", {"features": "sift"}, "features: should be 'pixels', 'hog' or 'pretrained', not 'sift'"),
         ("committee", {"members": 1}, "members: should be greater than or equal to 2, not 1"),
         ("incremental", {"reads": "images"}, "no 'reads' here"),
         ("tabular", {"fields": "age"}, "fields: "),

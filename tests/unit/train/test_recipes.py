@@ -13,7 +13,7 @@ import pytest
 from backend import models
 from backend.learners import make
 from backend.learners.texts.auto import CANDIDATES
-from backend.train.recipes import FOLDS, MIN_ANSWERS
+from backend.train.recipes import MIN_COMPARED, RECIPE_FOLDS
 from backend.train.search import search
 from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
@@ -50,7 +50,7 @@ def test_the_same_answers_and_seed_choose_the_same_and_the_version_says_what(tmp
     assert one.params == two.params
     assert {name: one.params[name] for name in tried["chosen"]} == tried["chosen"]
     assert [x["params"]["recipe"] for x in tried["tried"]] == [x["recipe"] for x in CANDIDATES]
-    assert (tried["answers"], tried["folds"]) == (60, FOLDS)
+    assert (tried["answers"], tried["folds"]) == (60, RECIPE_FOLDS)
 
     def version(learner: Any) -> str:
         learner.fit([row.data for row in rows], [row.label for row in rows], np.random.default_rng(3))
@@ -61,14 +61,14 @@ def test_the_same_answers_and_seed_choose_the_same_and_the_version_says_what(tmp
     assert version(make(stored.name, stored.params)) == first, "a replay does not search again"
 
 
-def test_the_choice_is_said_in_plain_words() -> None:
+def test_the_choice_is_reported_in_plain_words() -> None:
     said = chosen(some_tickets(60))[1]["said"]
     assert said.startswith("the learner reads ")
-    assert " of 60 answers that it was not trained on; the others at best: " in said
+    assert " of 60 answers are correct in cross-validation (" in said
 
 
 def test_with_few_answers_or_a_recipe_in_loop_yaml_nothing_is_chosen() -> None:
-    rows = some_tickets(MIN_ANSWERS)
+    rows = some_tickets(MIN_COMPARED)
     learner, tried = chosen(rows[1:])
     assert (learner.params["recipe"], tried) == ("", None)
     learner, tried = chosen(rows, {"recipe": "words"})
@@ -78,7 +78,7 @@ def test_with_few_answers_or_a_recipe_in_loop_yaml_nothing_is_chosen() -> None:
 
 
 def test_without_time_or_groups_it_gives_up_and_says_why() -> None:
-    rows = some_tickets(MIN_ANSWERS)
+    rows = some_tickets(MIN_COMPARED)
     learner, tried = chosen(rows, limit_s=0)
     assert learner.params["recipe"] == ""
     assert "taken too much of the run's time" in tried["given_up"]
