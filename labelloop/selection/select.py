@@ -2,8 +2,8 @@
 
 The best by utility are candidates. They are clustered, and each cluster gives the candidate whose utility times its
 closeness to the cluster's centre is highest: useful, and not an oddity. So utility comes first and variety second.
-docs/engineers/efficiency.md compares it with methods that weigh the two against each other over the whole pool: they
-cost much more, and some of them need fewer labels.
+Methods that weigh the two against each other over the whole pool cost much more, and some of them need fewer labels.
+The comparison is in docs/engineers/efficiency.md.
 """
 
 from __future__ import annotations
