@@ -1,9 +1,9 @@
 """Selection: choose the tasks that people get next from the most useful outputs, so that no two of them are redundant.
 
 The best by utility are candidates. They are clustered, and each cluster gives the candidate whose utility times its
-closeness to the cluster's centre is highest: useful, and not an oddity. So utility comes first and variety second. That
-is at least as good as methods that weigh the two against each other over the whole pool, at a fraction of their cost
-(docs/engineers/efficiency.md).
+closeness to the cluster's centre is highest: useful, and not an oddity. So utility comes first and variety second.
+Methods that weigh the two against each other over the whole pool cost much more, and some of them need fewer labels.
+The comparison is in docs/engineers/efficiency.md.
 """
 
 from __future__ import annotations
