@@ -71,7 +71,7 @@ def test_a_run_is_there_with_its_figures_its_card_and_its_version(
     assert run.data.metrics == {
         "holdout": 40, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "p": 0.01,
     }  # fmt: skip
-    assert (run.data.params["learner"], run.data.params["learner.field"]) == ("text", "text")
+    assert (run.data.params["learner"], run.data.params["learner.field"]) == ("auto", "text")
     assert run.info.status == "FINISHED"
     assert {found.path for found in client.list_artifacts(run.info.run_id)} == {"card.html", "card.json", "model"}
     card = json.loads(Path(client.download_artifacts(run.info.run_id, "card.json", str(tmp_path))).read_text())
