@@ -6,7 +6,8 @@ The choice is made before: `complete` in labelloop/spec/loop.py, by the table in
 from __future__ import annotations
 
 from backend.learners import Learner, make
-from labelloop.errors import Failed, SettingsError, SpecError
+from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
+from labelloop.spec.learners import AUTO, TEXT
 from labelloop.spec.loop import LoopSpec
 
 
@@ -26,7 +27,18 @@ def check(spec: LoopSpec) -> None:
     try:
         learner_of(spec)
     except (Failed, SpecError, SettingsError) as exc:
-        raise SpecError(str(exc)) from exc
+        raise SpecError(f"{exc}{_former_default(spec)}") from exc
+
+
+def _former_default(spec: LoopSpec) -> str:
+    """Return a hint if the parameters are those of the learner that was the default before `auto`; else ""."""
+    if spec.learner.name != AUTO:
+        return ""
+    try:
+        make(TEXT, {"field": field_of(spec), **spec.learner.params})
+    except LabelloopError:
+        return ""
+    return f"; these are parameters of the former default: write name: {TEXT}"
 
 
 def field_of(spec: LoopSpec) -> str:

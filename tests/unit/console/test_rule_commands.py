@@ -26,7 +26,7 @@ def faulty(tmp_path: Path) -> Path:
     for name, text in {
         "good": "feedback_loop: {trigger: margin < 0.1}\n",
         "bad": "feedback_loop:\n  trigger: margn < 0.1 or data.x\n  audt: 1\n",
-        "other": "feedback_loop:\n  trigger: margin < 0.1\n  labels: [a, b]\n  learner: {params: {charcters: true}}\n",
+        "other": "feedback_loop:\n  trigger: margin < 0.1\n  labels: [a, b]\n  learner: {params: {encodr: use}}\n",
     }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "loop.yaml").write_text(text)
@@ -45,7 +45,7 @@ def test_every_mistake_of_every_loop_is_named_in_the_words_of_migrate(faulty: Pa
     ]  # fmt: skip
     assert "did you mean 'margin'" in found.stdout
     assert "did you mean 'audit'" in found.stdout
-    assert "did you mean 'characters'" in found.stdout
+    assert "did you mean 'encoder'" in found.stdout
     assert "4 mistakes in 2 of 3 loops" in found.stderr
     one = run(faulty, "spec", "check", str(faulty / "bad"), "--json")
     first = json.loads(one.stdout)[0]

@@ -56,6 +56,15 @@ def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
         check(spec.model_copy(update={"learner": learner}))
 
 
+def test_parameters_of_the_former_default_name_the_learner_to_write() -> None:
+    spec = texts_spec()
+    learner = spec.learner.model_copy(update={"name": "auto", "params": {"characters": False}})
+    with pytest.raises(SpecError, match=r"no 'characters' here.*; these are parameters .* write name: text$"):
+        check(spec.model_copy(update={"learner": learner}))
+    with pytest.raises(SpecError, match=r"shares$"):
+        check(spec.model_copy(update={"learner": learner.model_copy(update={"params": {"charm": 1}})}))
+
+
 @pytest.mark.parametrize(
     ("name", "params", "reason"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
 
 def test_two_looks_that_fail_beside_each_other_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """One is given to us again when our heartbeat was late, though we are still about it."""
-    room, spec, begun = worker.SyncJobs(Settings(), Mock(), Mock()), parse("pets", YAML, XML), list[int]()
+    room, spec, begun = worker.SyncJobs(Settings(), MagicMock(), Mock()), parse("pets", YAML, XML), list[int]()
 
     def pull(*_: Any, **__: Any) -> None:
         begun.append(1)
