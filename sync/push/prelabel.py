@@ -77,8 +77,8 @@ def prelabel(
     # apply
     renewal.record(plan, found.target)
     renewal.change(plan.change, found.target, places)
-    renewal.send(plan.send, found.target, places)
-    if plan.complete:
+    all_sent = renewal.send(plan.send, found.target, places)
+    if plan.complete and all_sent:  # Label Studio refuses to show a version without predictions
         renewal.show(found.target)
     return PushReport(renewed=len(plan.change) + len(plan.send))
 
@@ -229,11 +229,13 @@ class _Renewal:
             with self._database.transaction() as conn:
                 task_store.show(conn, version, {row.output_id: place})
 
-    def send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
-        """Import a new prediction for each of these tasks."""
+    def send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> bool:
+        """Import a new prediction for each of these tasks. Returns False if another push is about to send some."""
+        sent = 0
         for start in range(0, len(rows), MAX_PREDICTIONS):
             with _paced():
-                self._send(rows[start : start + MAX_PREDICTIONS], version, places)
+                sent += self._send(rows[start : start + MAX_PREDICTIONS], version, places)
+        return sent == len(rows)
 
     def show(self, version: str) -> None:
         """Let the project show the predictions of this version, and rank by them."""
@@ -250,14 +252,14 @@ class _Renewal:
                 data = output_store.data_of(conn, [row.output_id for row in rows])
         return {row.output_id: shown_result(self._spec, row, data.get(row.output_id)) for row in rows}
 
-    def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
+    def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> int:
         with self._database.transaction() as conn:
             # Another push, such as one by hand, may have sent some of these since they were read.
             projects.lock_hop(conn, self._spec.name, "push")
             without = batches.without(conn, version, [row.output_id for row in rows])
             carried = {row.output_id: places[row.output_id] for row in rows if row.output_id in without}
             if not carried:
-                return
+                return 0
             batch_id = batches.intend(conn, self._spec.name, version, len(carried), kind=BatchKind.PREDICTIONS)
             batches.carry(conn, batch_id, carried)
             batches.send(conn, batch_id)
@@ -286,6 +288,7 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
+        return len(carried)
 
 
 @contextmanager
