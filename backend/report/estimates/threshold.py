@@ -49,7 +49,7 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
     if by == "label" and not spec.labels:
-        raise UsageError(f"--by label: the answer of loop {loop!r} is {spec.config.kind.words}, not one label")
+        raise UsageError(f"--by-label: the answer of loop {loop!r} is {spec.config.kind.words}, not one label")
     promise = spec.accept or EXAMPLE
     with_promise = spec.model_copy(update={"accept": promise})
     who = scored.labeller(conn, loop)

@@ -21,9 +21,9 @@ def desk(database: Database) -> AcceptingDesk:
     return AcceptingDesk(database)
 
 
-def run(desk: AcceptingDesk, folder: Path, *words: str) -> Result:
-    env = {"LABELLOOP_DATABASE_URL": desk.database.url, "LABELLOOP_DATA_DIR": str(folder), "LABELLOOP_BY": "ada"}
-    return CliRunner().invoke(main, ["report", "threshold", *words], env=env)
+def run(desk: AcceptingDesk, folder: Path, *words: str, by: str | None = "ada") -> Result:
+    env = {"LABELLOOP_DATABASE_URL": desk.database.url, "LABELLOOP_DATA_DIR": str(folder), "LABELLOOP_BY": by}
+    return CliRunner().invoke(main, ["report", "threshold", *words], env={**env, "USER": by})
 
 
 def said(desk: AcceptingDesk, by: str | None = None) -> str:
@@ -78,6 +78,22 @@ def test_revoking_needs_a_reason_and_a_certificate_that_exists(desk: AcceptingDe
     assert "ended: revoked: the labels were swapped" in done.stdout
     again = run(desk, tmp_path, "--revoke", str(made.id)[:8], "--why", "again")
     assert (again.exit_code, "was revoked already, by ada" in again.stderr) == (2, True)
+
+
+def test_the_name_of_who_revokes_is_given_as_in_other_decisions(desk: AcceptingDesk, tmp_path: Path) -> None:
+    """A container has no login name; the advice names an option that the command has."""
+    desk.send("a", 700)
+    desk.people_say(desk.chosen())
+    made = desk.certify()
+    assert made is not None
+    words = ("--revoke", str(made.id)[:8], "--why", "wrong guide")
+    nameless = run(desk, tmp_path, *words, by=None)
+    assert (nameless.exit_code, "give --by NAME or set LABELLOOP_BY" in nameless.stderr) == (2, True)
+    assert "belongs to --revoke; --by-label shows each label" in run(desk, tmp_path, "--by", "label").stderr
+    done = run(desk, tmp_path, *words, "--by", "olga", by=None)
+    assert done.exit_code == 0, done.output
+    assert [row["revoked_by"] for row in desk.certificates()] == ["olga"]
+    assert "label cat" in run(desk, tmp_path, "--by-label", by=None).stdout
 
 
 def test_a_loop_without_a_promise_sees_what_one_would_do(database: Database) -> None:
