@@ -10,6 +10,12 @@ from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_d
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
+NEEDED = (
+    "Answers that certify the promise in 80 of 100 cases, if all are above the threshold, by the true error rate\n"
+    "there. One look: as if it were the only one. This loop's test looks several times and leaves later models a\n"
+    "part of the chance of error, so it needs more:"
+)
+
 
 @click.command()
 @one_of_the_loops
@@ -71,10 +77,20 @@ def threshold(
     click.echo("\n".join(found["sentences"]))
     for curve in found["curves"]:
         click.echo(f"\nlabel {curve['label']}" if curve["label"] else "")
-        show([_line(point, curve) for point in curve["points"]], as_json=False)
-    click.echo("\nanswers above the threshold that certify the promise with one look, by the true error rate there:")
-    show([{"true error rate, %": f"{100 * row['truth']:.2f}", "answers": row["answers"]} for row in found["needed"]],
-         as_json=False)  # fmt: skip
+        if curve["points"]:
+            show([_line(point, curve) for point in curve["points"]], as_json=False)
+        else:
+            click.echo("no curve: no output with a confidence came in that counts")
+    click.echo(f"\n{NEEDED}")
+    show([_needed(row) for row in found["needed"]], as_json=False)
+
+
+def _needed(row: dict[str, float | None]) -> dict[str, object]:
+    return {
+        "true error rate, %": f"{100 * (row['truth'] or 0.0):.2f}",
+        "one look": row["answers"],
+        "this loop's test": row["own_test"],
+    }
 
 
 def _line(point: dict[str, float | None], curve: dict[str, float | None]) -> dict[str, object]:
@@ -88,5 +104,5 @@ def _line(point: dict[str, float | None], curve: dict[str, float | None]) -> dic
         "answers": point["answers"],
         "incorrect": percent(point["error"]) if point["answers"] else None,
         "95 % CI": interval(point),
-        "passes": "yes" if certified is not None and threshold >= certified else "",
+        "passes": "yes" if certified is not None and threshold >= certified else "no",
     }
