@@ -38,13 +38,13 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     (whether its confidences are fixed).
 
     Each of "curves" has "label" (None for all), "points" (threshold, share of the outputs at or above it, answers,
-    incorrect, error, low, high), "threshold" (certified) and "possible". "begins_at" and "ends_at" are the first and
-    the last confidence to test; "above" has share, answers and incorrect ones at or above the first. "missing" is the
-    number of answers until the test probably succeeds, at the look "likely_at", for the error rate "likely_rate".
+    incorrect, error, low, high), "threshold" (certified) and "possible". The first and the last confidence to test
+    are "begins_at" and "ends_at"; "above" has share, answers and incorrect ones at or above the first. After "missing"
+    more answers the test probably succeeds, at the look "likely_at", for the error rate "likely_rate".
 
     Each of "needed" has "truth" (error rate), "answers" and "own_test", both if all answers are above the threshold.
-    "answers" is for one look with all of the chance of error, "own_test" for the looks of this loop's test. Raises
-    UsageError if there is no such loop.
+    Here "answers" is for one look with all of the chance of error, and "own_test" for the looks of this loop's test.
+    Raises UsageError if there is no such loop.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:

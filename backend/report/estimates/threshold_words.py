@@ -74,13 +74,13 @@ def _place(report: Report) -> str:
 
 def _begins(curve: Mapping[str, Any], report: Report) -> str:
     above = curve["above"]
-    verb = "begins" if report["begun"] else "would now begin"
+    begins, goes = ("begins", "goes") if report["begun"] else ("would now begin", "go")
     of = "outputs" if curve["label"] is None else f"outputs labelled {curve['label']}"
     share = "" if above["share"] is None else f"{percent(above['share'])} of the {of} and "
+    first, last = 100 * curve["begins_at"], 100 * curve["ends_at"]
     return (
-        f"The test {verb} at {100 * curve['begins_at']:.2f} % confidence and goes down to {100 * curve['ends_at']:.2f} "
-        f"%. At or above the beginning are {share}{above['answers']:,} of the answers, {above['incorrect']:g} of them "
-        "incorrect."
+        f"The test {begins} at {first:.2f} % confidence and {goes} down to {last:.2f} %. At or above "
+        f"the beginning are {share}{above['answers']:,} of the answers, {above['incorrect']:g} of them incorrect."
     )
 
 
