@@ -31,7 +31,6 @@ def test_the_page_shows_the_curve_and_the_certificate(desk: Desk) -> None:
         assert page.locator(".chart.wide svg:visible").count() == 1
         assert page.get_by_role("cell", name="yes").count() > 3
         check(page)
-        page.screenshot(path="/tmp/threshold.png", full_page=True)
     with desk.page(PHONE, "dark") as page:
         desk.log_in(page)
         page.goto(f"{desk.base}/review/loops/pets/threshold")
