@@ -56,7 +56,6 @@ def test_the_page_says_where_the_test_begins_and_cuts_no_column(desk: Desk) -> N
         region = page.get_by_role("region", name="Certificates that ended, newest first")
         assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
         check(page)
-        page.screenshot(path="/tmp/threshold_ended.png", full_page=True)
 
 
 def test_the_page_has_the_rules_of_the_others_and_the_same_as_json(house: House) -> None:
