@@ -127,7 +127,12 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
     """Yield the reasons for which the judge is not certified, or is no longer."""
     if report["status"] == "certified":
         return
-    if report["judge"] is None:
+    if report["judge"] is None and not report["outputs"]:
+        yield (
+            "No verdict has come in yet: no output with a label, gold left out. Let the judge send its verdicts as "
+            "outputs, with `label` and `model_version`."
+        )
+    elif report["judge"] is None:
         yield (
             "The outputs name no model_version. A certificate is about one version of the judge: have the pipeline "
             "send model_version, such as the name of the model and a hash of its prompt."
@@ -157,7 +162,9 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
 
 def _sentences(report: Report) -> Iterable[str]:
     version = _version(report)
-    if report["status"] == "certified":
+    if report["judge"] is None and not report["outputs"]:
+        yield f"Not certified: no verdict yet, form {report['form']}."
+    elif report["status"] == "certified":
         yield (
             f"Certified: judge {version} with form {report['form']}. With 95 % confidence each, it finds more than "
             f"{_percent(report['tpr']['bound'])} of what people call {report['positive']!r}, and more than "

@@ -146,6 +146,18 @@ def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_pa
     assert "The outputs name no model_version." in printed.stdout
 
 
+def test_without_any_output_the_report_says_so_and_does_not_blame_the_pipeline(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, judge_spec())
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert printed.stdout.startswith("Not certified: no verdict yet, form ")
+    assert "No verdict has come in yet" in printed.stdout
+    assert "name no model_version" not in printed.stdout
+
+
 def test_a_third_label_is_not_the_positive_one(database: Database) -> None:
     with database.transaction() as conn:
         loop = Verdicts(conn, judge_spec(labels=("pass", "fail", "unsure")))
