@@ -22,6 +22,11 @@ from labelloop.store.tables import loops
 Report = dict[str, Any]
 SEED = 0
 """Seed of the draws for the interval of kappa: the same answers give the same report."""
+ONE_LOOK = (
+    "Plan the number of answers, give them, then look once. A person who looks every few answers until it says "
+    "certified lets a judge at the floor through in up to 21 % of cases instead of 5 %. Each `--check` is a look."
+)
+"""The 21 % are measured by `python -m benchmarks.promises.judge`: 25 looks, one after each 20 answers."""
 Evidence = Mapping[tuple[str, bytes], Sequence[Answered]]
 """Answers by the judge's version and the form that people read."""
 
@@ -154,9 +159,10 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
         if not report[name]["answers"]:
             yield f"No blind answer of people is {label!r}, so its {words} is not known."
         elif report[name]["bound"] < report["floor"]:
+            one_sided = "; this bound is one-sided, so it is above the lower end of the 95 % CI"
             yield (
-                f"Its {words} is above {_percent(report[name]['bound'])} with 95 % confidence; a certificate needs "
-                f"{_percent(report['floor'])}."
+                f"Its {words} is above {_percent(report[name]['bound'])} with 95 % confidence, and a certificate needs "
+                f"{_percent(report['floor'])}{one_sided if report[name]['bound'] > report[name]['low'] else ''}."
             )
 
 
@@ -228,9 +234,19 @@ def _about_needed(report: Report) -> Iterable[str]:
             yield f"About {_count(needed[name], 'more blind answer')} {label!r} would do for {words.upper()}."
     if needed["outputs"]:
         yield (
-            f"That is about {_count(needed['outputs'], 'more output')} to answer, of the lanes hold-out, audit and "
-            f"control; {report['waiting']:,} of this version wait."
+            f"That is about {_count(needed['outputs'], 'more output')} to answer in the lanes hold-out, audit and "
+            "control. Tasks of the rule lane come on top and do not count."
         )
+        yield _about_waiting(report["waiting"], needed["outputs"])
+    if needed["outputs"] is not None:
+        yield ONE_LOOK
+
+
+def _about_waiting(waiting: int, needed: int) -> str:
+    wait = f"{_count(waiting, 'such output')} of this version {'waits' if waiting == 1 else 'wait'} for an answer"
+    if waiting >= needed:
+        return f"{wait}, which is enough."
+    return f"{wait}, which is too few: let this version judge more, or raise holdout or audit for outputs to come."
 
 
 def _about_left_out(report: Report) -> Iterable[str]:
