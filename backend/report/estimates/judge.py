@@ -11,7 +11,7 @@ import numpy as np
 
 from labelloop.answers import judge as judging
 from labelloop.answers.judge import Compared, Judged, Outputs
-from labelloop.errors import UsageError
+from labelloop.errors import UnknownValue, UsageError
 from labelloop.queue.blind import form_sha256, share
 from labelloop.queue.lanes import Lane
 from labelloop.store.database import Conn
@@ -39,7 +39,8 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     which say all of it.
 
     Rates are 0 to 1 with a 95 % interval "low" to "high", and a one-sided 95 % "bound". A figure that cannot be
-    estimated is None. Raises UsageError if there is no such loop, or if its loop.yaml names no judge.
+    estimated is None. Raises UsageError if there is no such loop, or if its loop.yaml names no judge,
+    and UnknownValue if no output is of this version.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:
@@ -56,7 +57,7 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     known = [row.model_version for row in said]
     if model_version is not None and model_version not in known:
         named = ", ".join(repr(one) for one in dict.fromkeys(known)) or "none"
-        raise UsageError(f"no output of loop {loop} is of the version {model_version!r}; there are: {named}")
+        raise UnknownValue(f"no output of loop {loop} is of the version {model_version!r}; there are: {named}")
     current = model_version if model_version is not None else known[0] if known else ""
     evidence: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     for row in judges.answered(conn, loop, spec.judge.positive):
