@@ -238,7 +238,8 @@ def _about_needed(report: Report) -> Iterable[str]:
             f"That is about {_count(needed['outputs'], 'more output')} to answer in the lanes hold-out, audit and "
             "control. Tasks of the rule lane come on top and do not count."
         )
-        yield _about_waiting(report["waiting"], needed["outputs"])
+        if report["judge"] is not None:
+            yield _about_waiting(report["waiting"], needed["outputs"])
     if needed["outputs"] is not None:
         yield ONE_LOOK
 

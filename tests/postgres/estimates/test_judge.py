@@ -165,6 +165,7 @@ def test_without_any_output_the_report_says_so_and_does_not_blame_the_pipeline(
     assert printed.stdout.startswith("Not certified: no verdict yet, form ")
     assert "No verdict has come in yet" in printed.stdout
     assert "name no model_version" not in printed.stdout
+    assert "of this version wait" not in printed.stdout
 
 
 def test_a_third_label_is_not_the_positive_one(database: Database) -> None:
