@@ -53,6 +53,12 @@ class Listed(BaseModel):
     archived: str | None = Field(None, description="If it is there, archived loops are listed too")
 
 
+class OfJudge(BaseModel):
+    """Query of a judge's report."""
+
+    model_version: str | None = Field(None, description="Version of the judge; without it that of the newest output")
+
+
 class Pair(BaseModel):
     """Query of a comparison."""
 
@@ -92,7 +98,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
     ("GET", "/v1/review/loops/<loop>/accuracy"): _read("Report the error rates by week, source and label."),
     ("GET", "/v1/review/loops/<loop>/corrections"): _read("Report what people changed in shown answers."),
-    ("GET", "/v1/review/loops/<loop>/judge"): _read("Report whether the verdicts of a judge may be believed."),
+    ("GET", "/v1/review/loops/<loop>/judge"): _read(
+        "Report whether the verdicts of a judge may be believed.", OfJudge
+    ),
     ("GET", "/v1/review/loops/<loop>/opinions"): _read("Report how many answers items took, and people's quality."),
     ("GET", "/v1/review/loops/<loop>/people"): _read("Report what each person answered and what the model became."),
     ("GET", "/v1/review/loops/<loop>/progress"): _read("Report what more answers would bring, and when to stop."),

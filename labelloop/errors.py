@@ -32,6 +32,10 @@ class UsageError(LabelloopError):
     """The request itself is wrong: the caller must change it."""
 
 
+class UnknownValue(UsageError):
+    """An option, or its value, does not exist; the loop or run that it is about does."""
+
+
 class SettingsError(UsageError):
     """A setting is missing or wrong; the message names its variable."""
 

@@ -197,7 +197,9 @@ def _about_stratum(stratum: Report, loss: bool) -> Iterable[str]:
 
 def _about_missing(stratum: Report) -> str:
     lanes = " or ".join(LANE_WORDS[lane] for lane in stratum["missing_from"])
-    wanted = f"For an interval of +- {100 * WANTED:.0f} points, about {_answers(stratum['missing'], 'more ')}"
+    wanted = (
+        f"For +- {100 * WANTED:.0f} points in the total of all outputs, about {_answers(stratum['missing'], 'more ')}"
+    )
     if not lanes:
         more = "queue.control" if stratum["triggered"] else "audit"
         return f"{wanted} are needed, but no lane draws such outputs: set {more} or holdout above 0 in loop.yaml."

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
+from backend.report.estimates.ended import ended_promises
 from backend.report.estimates.judge import judge_report
 from backend.report.estimates.opinions import headline, person_line
 from backend.report.estimates.progress import progress_headline
@@ -124,6 +125,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "new_answers": new_answers.count(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,
+        "ended_promises": ended_promises(conn, spec),
         "held_out_answers": run_items.held_out_answers(conn, loop),
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,

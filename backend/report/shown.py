@@ -23,7 +23,7 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 """Images that a page may show. An SVG can hold programs, so it is not one of them."""
 
 
-NEEDS = ("decision", "failed", "fault", "drift", "unreadable", "disagreement", "shadow", "answers")
+NEEDS = ("decision", "failed", "fault", "drift", "promise", "unreadable", "disagreement", "shadow", "answers")
 """Kinds of needs of a loop, the most urgent first."""
 STATES_WITHOUT_ALERT = ("shadow", "answers")
 """Needs that end by themselves as people answer: the loop counts as idle."""
@@ -130,6 +130,8 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         if run["why"].startswith("drift: "):
             need("drift", f"{run['why']}; no version has been promoted since", run["id"])
             break
+    for what in loop["ended_promises"]:
+        need("promise", what)
     if ties := loop["agreement"].ties:
         tied = "1 output has" if ties == 1 else f"{ties} outputs have"
         need("disagreement", f"{tied} no agreed answer: people disagree")

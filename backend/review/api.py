@@ -60,7 +60,7 @@ class _Api:
         return self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
 
     def of_loop(self, page: LoopPage, loop: str) -> Json:
-        return self._ask(lambda conn: page.report(conn, loop))
+        return self._ask(lambda conn: page.of(conn, loop, request.args))
 
     def run(self, run_id: str) -> Json:
         url = self._settings.label_studio_url

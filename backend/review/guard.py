@@ -15,7 +15,7 @@ from flask.sessions import SecureCookieSessionInterface
 
 from backend.review.authenticators import Authenticator, identify
 from labelloop.access.identity import REVIEW, Identity
-from labelloop.errors import UsageError
+from labelloop.errors import UnknownValue, UsageError
 from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
@@ -117,9 +117,14 @@ def require_scope(scope: str) -> Identity:
 
 
 def found(what: Callable[[], T]) -> T:
-    """Return the result of `what`, which looks something up by name or id; 404 if it does not exist."""
+    """Return the result of `what`, which looks something up by name or id; 404 if it does not exist.
+
+    400 if only an option, or its value, is not known.
+    """
     try:
         return what()
+    except UnknownValue as exc:
+        abort(400, str(exc))
     except UsageError as exc:
         abort(404, str(exc))
 

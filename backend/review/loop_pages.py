@@ -5,7 +5,7 @@ A page's template has the name of the page. A new page needs a line in PAGES and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,6 +20,7 @@ from backend.report.people import people_report
 from backend.review import estimate_charts, progress_charts, threshold_charts
 from backend.review.guard import identity
 from backend.review.opinions_charts import opinions_charts
+from labelloop.errors import UnknownValue
 from labelloop.store.database import Conn
 
 Charts = Callable[[Report], Mapping[str, str]]
@@ -28,17 +29,30 @@ Charts = Callable[[Report], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class LoopPage:
-    report: Callable[[Conn, str], Report]
-    """Makes the report of a loop. Raises UsageError if there is no such loop."""
+    report: Callable[..., Report]
+    """Makes the report of a loop from a connection and the loop's name. Raises UsageError if there is no such loop."""
     charts: Charts = lambda report: {}
+    takes: Sequence[str] = ()
+    """Parameters of the address that `report` takes by name, each a text."""
+
+    def of(self, conn: Conn, loop: str, asked: Mapping[str, str]) -> Report:
+        """Return the report that the parameters ask for.
+
+        Raises UsageError if there is no such loop, and UnknownValue for a parameter or value that is not known.
+        """
+        for name in asked:
+            if name not in self.takes:
+                takes = f"it takes: {', '.join(self.takes)}" if self.takes else "it takes none"
+                raise UnknownValue(f"this report has no parameter {name!r}; {takes}")
+        return self.report(conn, loop, **asked)
 
 
 def _accuracy(conn: Conn, loop: str) -> Report:
     return as_json(accuracy_report(conn, loop))
 
 
-def _judge(conn: Conn, loop: str) -> Report:
-    return as_json(judge_report(conn, loop))
+def _judge(conn: Conn, loop: str, model_version: str | None = None) -> Report:
+    return as_json(judge_report(conn, loop, model_version))
 
 
 def _corrections(conn: Conn, loop: str) -> Report:
@@ -53,7 +67,7 @@ def _people(conn: Conn, loop: str) -> Report:
 PAGES: Mapping[str, LoopPage] = {
     "accuracy": LoopPage(_accuracy, estimate_charts.of_accuracy),
     "corrections": LoopPage(_corrections),
-    "judge": LoopPage(_judge, estimate_charts.of_judge),
+    "judge": LoopPage(_judge, estimate_charts.of_judge, takes=("model_version",)),
     "opinions": LoopPage(opinions_report, opinions_charts),
     "people": LoopPage(_people),
     "progress": LoopPage(progress_report, progress_charts.drawn),

@@ -87,7 +87,7 @@ class _Reports:
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
     def of_loop(self, name: str, page: LoopPage, loop: str) -> str:
-        report = self._ask(lambda conn: page.report(conn, loop))
+        report = self._ask(lambda conn: page.of(conn, loop, request.args))
         return render_template(f"review/{name}.html", r=report, charts=_markup(page.charts(report)))
 
     def run(self, run_id: str) -> str:

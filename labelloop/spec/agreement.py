@@ -246,3 +246,17 @@ def _of_blind(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConf
     if spec.judge is not None and (config.kind is not Kind.LABEL or not spec.labels):
         answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
         yield document.error(("judge",), f"judge: a judge gives one label, and the answer is {answer}")
+    if spec.judge is None:
+        return
+    if not spec.holdout and not spec.audit and not spec.queue.control:
+        yield document.error(
+            ("judge",),
+            "judge: only answers that chance chose certify a judge, and no lane draws any: set holdout, audit or "
+            "queue.control above 0",
+        )
+    if spec.queue.blind == 0:
+        yield document.error(
+            ("queue", "blind"),
+            "queue.blind: only blind answers certify a judge, and 0 gives none. Take a share above 0, or leave it out: "
+            "then every task that chance chose is blind",
+        )

@@ -18,6 +18,8 @@ from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.agreement import disagreements
 from labelloop.spec.loop import LoopSpec, complete
 
+_EXAMPLES = {"accept": "{error: 0.05}", "judge": "{positive: pass}", "opinions": "{most: 3}"}
+"""Sections that a person may take for a plain value, each with an example."""
 _LEARNER = re.compile(r"learner(?:\.\w+)*")
 
 
@@ -132,6 +134,8 @@ def _words(error: Any) -> str:
             keys = _keys(error["loc"][:-1])
             listed = f"; {some(keys)}" if keys else ""
             return f"{path}: no such key{did_you_mean(str(error['loc'][-1]), keys) or listed}"
+        case "model_type" if path in _EXAMPLES:
+            return f"{path}: takes keys, as in `{path}: {_EXAMPLES[path]}`, not {error['input']!r}"
         case "missing":
             return f"{path}: is missing"
         case "string_type":

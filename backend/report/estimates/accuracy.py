@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, timedelta
@@ -97,15 +98,29 @@ class _Model:
         for size in parts.sizes(self._conn, self._of, by, begins, self._values):
             empty = [Known(0, 0.0)] * (len(begins.get((size.part, size.triggered), ())) + 1)
             found[size.part].setdefault(size.triggered, empty)[size.period] = Known(size.n, size.doubt)
+        stand_for = {side: _Whole(each) for side, each in self._each.items()}
         return {
             part: error_rate.estimate(
                 drawn.get(part, []),
                 {side: begins.get((part, side), []) for side in known},
-                {side: [round(one.outputs * self._each[side]) for one in ones] for side, ones in known.items()},
+                {side: [stand_for[side].of(one.outputs) for one in ones] for side, ones in known.items()},
                 known,
             ).overall
-            for part, known in found.items()
+            for part, known in sorted(found.items())
         }
+
+
+class _Whole:
+    """Turns outputs, each of which stands for `each` outputs, into whole numbers whose sum is rounded only once."""
+
+    def __init__(self, each: float) -> None:
+        self._each, self._outputs, self._given = each, 0, 0
+
+    def of(self, outputs: int) -> int:
+        self._outputs += outputs
+        more = math.floor(self._outputs * self._each + 0.5) - self._given
+        self._given += more
+        return more
 
 
 def _week(row: Row) -> str:

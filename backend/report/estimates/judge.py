@@ -11,7 +11,7 @@ import numpy as np
 
 from labelloop.answers import judge as judging
 from labelloop.answers.judge import Compared, Judged, Outputs
-from labelloop.errors import UsageError
+from labelloop.errors import UnknownValue, UsageError
 from labelloop.queue.blind import form_sha256, share
 from labelloop.queue.lanes import Lane
 from labelloop.store.database import Conn
@@ -22,6 +22,11 @@ from labelloop.store.tables import loops
 Report = dict[str, Any]
 SEED = 0
 """Seed of the draws for the interval of kappa: the same answers give the same report."""
+ONE_LOOK = (
+    "Plan the number of answers, give them, then look once. A person who looks every few answers until it says "
+    "certified lets a judge at the floor through in up to 21 % of cases instead of 5 %. Each `--check` is a look."
+)
+"""The 21 % are measured by `python -m benchmarks.promises.judge`: 25 looks, one after each 20 answers."""
 Evidence = Mapping[tuple[str, bytes], Sequence[Answered]]
 """Answers by the judge's version and the form that people read."""
 
@@ -34,7 +39,8 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     which say all of it.
 
     Rates are 0 to 1 with a 95 % interval "low" to "high", and a one-sided 95 % "bound". A figure that cannot be
-    estimated is None. Raises UsageError if there is no such loop, or if its loop.yaml names no judge.
+    estimated is None. Raises UsageError if there is no such loop, or if its loop.yaml names no judge,
+    and UnknownValue if no output is of this version.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:
@@ -51,7 +57,7 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     known = [row.model_version for row in said]
     if model_version is not None and model_version not in known:
         named = ", ".join(repr(one) for one in dict.fromkeys(known)) or "none"
-        raise UsageError(f"no output of loop {loop} is of the version {model_version!r}; there are: {named}")
+        raise UnknownValue(f"no output of loop {loop} is of the version {model_version!r}; there are: {named}")
     current = model_version if model_version is not None else known[0] if known else ""
     evidence: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     for row in judges.answered(conn, loop, spec.judge.positive):
@@ -127,7 +133,12 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
     """Yield the reasons for which the judge is not certified, or is no longer."""
     if report["status"] == "certified":
         return
-    if report["judge"] is None:
+    if report["judge"] is None and not report["outputs"]:
+        yield (
+            "No verdict has come in yet: no output with a label, gold left out. Let the judge send its verdicts as "
+            "outputs, with `label` and `model_version`."
+        )
+    elif report["judge"] is None:
         yield (
             "The outputs name no model_version. A certificate is about one version of the judge: have the pipeline "
             "send model_version, such as the name of the model and a hash of its prompt."
@@ -149,15 +160,18 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
         if not report[name]["answers"]:
             yield f"No blind answer of people is {label!r}, so its {words} is not known."
         elif report[name]["bound"] < report["floor"]:
+            one_sided = "; this bound is one-sided, so it is above the lower end of the 95 % CI"
             yield (
-                f"Its {words} is above {_percent(report[name]['bound'])} with 95 % confidence; a certificate needs "
-                f"{_percent(report['floor'])}."
+                f"Its {words} is above {_percent(report[name]['bound'])} with 95 % confidence, and a certificate needs "
+                f"{_percent(report['floor'])}{one_sided if report[name]['bound'] > report[name]['low'] else ''}."
             )
 
 
 def _sentences(report: Report) -> Iterable[str]:
     version = _version(report)
-    if report["status"] == "certified":
+    if report["judge"] is None and not report["outputs"]:
+        yield f"Not certified: no verdict yet, form {report['form']}."
+    elif report["status"] == "certified":
         yield (
             f"Certified: judge {version} with form {report['form']}. With 95 % confidence each, it finds more than "
             f"{_percent(report['tpr']['bound'])} of what people call {report['positive']!r}, and more than "
@@ -221,9 +235,20 @@ def _about_needed(report: Report) -> Iterable[str]:
             yield f"About {_count(needed[name], 'more blind answer')} {label!r} would do for {words.upper()}."
     if needed["outputs"]:
         yield (
-            f"That is about {_count(needed['outputs'], 'more output')} to answer, of the lanes hold-out, audit and "
-            f"control; {report['waiting']:,} of this version wait."
+            f"That is about {_count(needed['outputs'], 'more output')} to answer in the lanes hold-out, audit and "
+            "control. Tasks of the rule lane come on top and do not count."
         )
+        if report["judge"] is not None:
+            yield _about_waiting(report["waiting"], needed["outputs"])
+    if needed["outputs"] is not None:
+        yield ONE_LOOK
+
+
+def _about_waiting(waiting: int, needed: int) -> str:
+    wait = f"{_count(waiting, 'such output')} of this version {'waits' if waiting == 1 else 'wait'} for an answer"
+    if waiting >= needed:
+        return f"{wait}, which is enough."
+    return f"{wait}, which is too few: let this version judge more, or raise holdout or audit for outputs to come."
 
 
 def _about_left_out(report: Report) -> Iterable[str]:

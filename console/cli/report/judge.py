@@ -12,7 +12,7 @@ from labelloop.process.settings import Settings
 @click.command()
 @one_of_the_loops
 @click.option("--model-version", help="Version of the judge; that of the newest output if it is left out.")
-@click.option("--check", is_flag=True, help="Exit with status 1 unless the judge is certified.")
+@click.option("--check", is_flag=True, help="Exit with status 1 unless the judge is certified. This is a look.")
 @as_json_too
 @with_settings
 def judge(settings: Settings, loop: str | None, model_version: str | None, check: bool, as_json: bool) -> None:
@@ -22,6 +22,9 @@ def judge(settings: Settings, loop: str | None, model_version: str | None, check
     loop.yaml says which label is positive.
 
     Only answers count that chance chose, and that people gave without seeing the verdict.
+
+    Plan the number of answers, then look once. A pipeline that runs --check after each few answers looks many times,
+    and certifies a bad judge more often than in 5 % of cases.
     """
     from backend.report.estimates.judge import judge_report
     from backend.report.parts import as_json as in_json_types

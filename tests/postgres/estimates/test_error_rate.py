@@ -66,6 +66,7 @@ def test_without_an_answer_that_chance_chose_it_says_how_many_are_missing_and_fr
     assert text.startswith("The error rate of all 300 outputs that came in cannot be estimated yet.")
     sent, not_sent = found["strata"]
     assert sent["missing"] > 0 < not_sent["missing"]
+    assert "For +- 5 points in the total of all outputs, about" in text
     assert f"about {not_sent['missing']} more answers of the audit or hold-out lane are needed" in text
     assert f"about {sent['missing']} more answers of the control or hold-out lane are needed" in text
 

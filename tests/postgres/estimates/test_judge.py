@@ -41,7 +41,9 @@ def test_a_good_judge_is_certified_by_blind_answers_and_the_bounds_hold_its_rate
     assert found["corrected"]["low"] < truly < found["corrected"]["high"]
     assert abs(found["corrected"]["value"] - truly) < abs(found["apparent"] - truly)
     assert 0.7 < found["kappa"]["low"] < found["kappa"]["value"] < found["kappa"]["high"] < 1
-    assert judge(database, tmp_path).stdout.startswith("Certified: judge judge-1 with form " + found["form"])
+    text = judge(database, tmp_path).stdout
+    assert text.startswith("Certified: judge judge-1 with form " + found["form"])
+    assert "look once" not in text
 
 
 def test_a_judge_that_always_says_pass_has_kappa_0_and_is_no_better_than_always_pass(
@@ -58,6 +60,7 @@ def test_a_judge_that_always_says_pass_has_kappa_0_and_is_no_better_than_always_
     assert "not shown to be better than always saying 'pass'" in printed.stdout
     assert "How many truly are cannot be told" in printed.stdout
     assert "No number of answers is likely to certify TNR: it is about 0.0 %" in printed.stdout
+    assert "so it is above the lower end" not in printed.stdout, "both are 0"
 
 
 @pytest.mark.parametrize("answers", [0, 1, 50])
@@ -73,10 +76,16 @@ def test_too_few_answers_certify_nothing_and_the_missing_ones_are_named(
     printed = judge(database, tmp_path, "--check")
     assert printed.exit_code == 1
     assert printed.stdout.startswith("Not certified: judge judge-1")
+    assert ("one-sided, so it is above the lower end of the 95 % CI" in printed.stdout) == (answers > 0)
     assert "more blind answers 'fail' would do for TNR." in printed.stdout
+    assert "Plan the number of answers, give them, then look once." in printed.stdout
+    assert "Each `--check` is a look." in printed.stdout
+    assert "Tasks of the rule lane come on top and do not count." in printed.stdout
     with database.transaction() as conn:
         found = judge_report(conn, "texts")
     assert found["answers"] == len(some)
+    enough = found["waiting"] >= found["needed"]["outputs"]
+    assert ("which is enough." if enough else "which is too few: let this version judge more") in printed.stdout
     assert found["needed"]["outputs"] >= found["needed"]["negative"] >= (1 if answers == 50 else 10)
 
 
@@ -144,6 +153,19 @@ def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_pa
     printed = judge(database, tmp_path, "--check")
     assert printed.exit_code == 1
     assert "The outputs name no model_version." in printed.stdout
+
+
+def test_without_any_output_the_report_says_so_and_does_not_blame_the_pipeline(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, judge_spec())
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert printed.stdout.startswith("Not certified: no verdict yet, form ")
+    assert "No verdict has come in yet" in printed.stdout
+    assert "name no model_version" not in printed.stdout
+    assert "of this version wait" not in printed.stdout
 
 
 def test_a_third_label_is_not_the_positive_one(database: Database) -> None:

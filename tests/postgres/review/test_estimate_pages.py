@@ -70,6 +70,22 @@ def test_the_same_is_there_as_json(house: House) -> None:
     assert house.logged_in().get("/review/loops/digits/accuracy").status_code == 200
 
 
+def test_json_can_name_the_judge_and_unknown_parameters_and_values_are_refused(house: House) -> None:
+    a_judge(house)
+    client, path = house.client(), "/v1/review/loops/answers"
+    named = client.get(f"{path}/judge?model_version=judge-1", headers=house.bearer())
+    assert (named.status_code, named.get_json()["judge"]) == (200, "judge-1")
+    for address, said in (
+        ("judge?model_version=nope", "no output of loop answers is of the version 'nope'; there are: 'judge-1'"),
+        ("judge?version=judge-1", "this report has no parameter 'version'; it takes: model_version"),
+        ("accuracy?by=month", "this report has no parameter 'by'; it takes none"),
+    ):
+        refused = client.get(f"{path}/{address}", headers=house.bearer())
+        assert (refused.status_code, said in refused.get_json()["error"]) == (400, True), refused.text
+        assert house.logged_in().get(f"/review/loops/answers/{address}").status_code == 400
+    assert client.get("/v1/review/loops/nothing/judge", headers=house.bearer()).status_code == 404
+
+
 def test_the_loops_page_has_a_line_a_step_and_shows_its_name_as_text(house: House) -> None:
     path = "/review/loops/digits"
     assert "By step" not in house.logged_in().get(path).text

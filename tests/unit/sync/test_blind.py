@@ -33,7 +33,7 @@ def test_only_a_loop_with_a_judge_has_blind_answers_by_default_and_not_in_the_ru
     assert {lane for lane in Lane if blind.share(judge, lane) == 1.0} == set(Lane) - {Lane.RULE}
     assert blind.share(judge, Lane.RULE) == 0.0
     assert {blind.share(loop(", judge: {positive: pass}, queue: {blind: 0.5}"), lane) for lane in Lane} == {0.5}
-    assert {blind.share(loop(", judge: {positive: pass}, queue: {blind: 0}"), lane) for lane in Lane} == {0.0}
+    assert {blind.share(loop(", queue: {blind: 0}"), lane) for lane in Lane} == {0.0}
 
 
 def test_the_generated_form_of_a_loop_with_blind_tasks_does_not_show_the_answer_of_the_pipeline() -> None:

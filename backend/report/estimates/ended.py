@@ -1,0 +1,23 @@
+"""Promises of a loop that ended: a judge that is no longer certified, and a certificate about what passes unseen."""
+
+from __future__ import annotations
+
+from backend.report.estimates.judge import judge_report
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn
+from labelloop.store.promises import certificates
+
+
+def ended_promises(conn: Conn, spec: LoopSpec) -> list[str]:
+    """Return a sentence for each promise that held once, that loop.yaml still asks for, and that does not hold now."""
+    found = []
+    if spec.judge is not None and (judge := judge_report(conn, spec.name))["status"] == "stale":
+        why = judge["why"][0].rstrip(".")
+        found.append(f"the judge is no longer certified: {why[:1].lower()}{why[1:]}")
+    newest = certificates.list_(conn, spec.name, 1) if spec.accept is not None else []
+    found += [
+        f"certificate {str(one.id)[:8]} ended: {one.ended_because}; everything goes to people until there is a new one"
+        for one in newest
+        if one.ended_at is not None
+    ]
+    return found
