@@ -28,9 +28,10 @@ UNKNOWN = "Somebody who was deleted in Label Studio"
 def opinions_report(conn: Conn, loop: str) -> Report:
     """Return the opinions on a loop's items.
 
-    Keys as in loop.yaml: "consensus", "opinions" and "overlap". Counts, without gold: "items", "answers", "unclear" for
-    items on which people do not agree, and "asked" for those about which one more person is asked. The number of
-    answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
+    Keys as in loop.yaml: "consensus", "overlap", and "opinions" with the "sure" in force. Counts, without gold: "items",
+    "answers", "unclear" for items on which people do not agree, and "asked" for those about which one more person is
+    asked. "without_person" counts those of "asked" that everybody has answered who ever answered the loop; "persons"
+    counts these people. The number of answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
     the clear answers' certainty is "certainty", None by majority.
 
     Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
@@ -47,13 +48,15 @@ def opinions_report(conn: Conn, loop: str) -> Report:
     judged = [] if made is None else counts.people(conn, made.id)
     work = people_store.work(conn, loop)
     gold, answered_gold = counts.contradicted_gold(conn, loop, LEAST_ON_GOLD), counts.answered_gold(conn, loop)
-    found = _numbers(numbers)
+    persons = len({row.email or row.reviewer for row in work if row.answered})
+    without = sum(row.asked for row in numbers if row.answers >= persons)
+    found = {**_numbers(numbers), "persons": persons, "without_person": without}
     people = _people(work, judged)
     return as_json(
         {
             "loop": loop,
             "consensus": spec.consensus,
-            "opinions": None if spec.opinions is None else spec.opinions.model_dump(),
+            "opinions": _rule(spec),
             "overlap": spec.overlap,
             **found,
             "estimate": None if made is None else made._asdict(),
@@ -94,6 +97,13 @@ def _wrong(row: ReviewerWork) -> Report:
     return rate(row.wrong_kept, row.wrong_shown)
 
 
+def _rule(spec: LoopSpec) -> Report | None:
+    """Return the rule for further opinions with the `sure` in force, which is None by majority."""
+    if spec.opinions is None:
+        return None
+    return {**spec.opinions.model_dump(), "sure": None if spec.consensus == MAJORITY else spec.opinions.enough}
+
+
 def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
     items, answers = sum(row.items for row in rows), sum(row.items * row.answers for row in rows)
     weighed = [row for row in rows if row.certainty is not None]
@@ -104,7 +114,7 @@ def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
         "mean": answers / items if items else None,
         "numbers": [{**row._asdict(), "share": row.items / items} for row in rows],
         "certainty": sum((row.certainty or 0.0) * row.clear for row in weighed) / clear if clear else None,
-        "unclear": sum(row.items - row.clear - row.asked for row in rows),
+        "unclear": sum(row.unclear for row in rows),
         "asked": sum(row.asked for row in rows),
     }
 
@@ -137,6 +147,12 @@ def _sentences(spec: LoopSpec, found: dict[str, Any], made: Made | None) -> list
     sentences = [_settled(found)]
     if found["asked"]:
         sentences.append(f"One more person is asked about {_items(found['asked'])}.")
+    if found["without_person"]:
+        n = found["without_person"]
+        sentences.append(
+            f"{_items(n)} {'waits' if n == 1 else 'wait'} for one more person than have ever answered here "
+            f"({found['persons']}): let somebody else work in the project in Label Studio, or lower opinions.most."
+        )
     if found["unclear"]:
         sentences.append(
             f"People do not agree on {_items(found['unclear'])}: there is no answer, and no model learns from "
