@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from backend.report.estimates.opinions import opinions_report
+from backend.report.estimates.opinions import headline, opinions_report
 from console.cli import main
 from labelloop.store.database import Database
 from sync.pull.opinions import settle_opinions
@@ -74,6 +74,8 @@ def test_items_with_an_answer_and_one_more_person_asked_are_no_disagreement(data
         "6 items wait for one more person than have ever answered here (2): let somebody else work in the project in "
         "Label Studio, or lower opinions.most."
     ) in found["sentences"]
+    with database.transaction() as conn:
+        assert "6 items wait for one more person" in (headline(conn, spec) or "")
     annotate(database, spec, [(7, 3, "cat")], ids)
     with database.transaction() as conn:
         found = opinions_report(conn, spec.name)
