@@ -30,8 +30,8 @@ def opinions_report(conn: Conn, loop: str) -> Report:
 
     Keys as in loop.yaml: "consensus", "overlap", and "opinions" with the "sure" in force. Counts, without gold: "items"
     and "answers", with the "mean" number of answers an item. Items on which people do not agree are "unclear". Items
-    about which one more person is asked are "asked". Of these, "without_person" counts those that all "persons" have
-    answered, the people who ever answered.
+    about which one more person is asked are "asked". The number of people who ever answered is "persons". The asked
+    items that all of them have answered are "without_person".
 
     A row for each number of answers is in "numbers", with the keys of Counted. The mean of the clear answers' certainty
     is "certainty", None by majority.
