@@ -5,10 +5,20 @@ The choice is made before: `complete` in labelloop/spec/loop.py, by the table in
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from backend.learners import Learner, make
 from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
 from labelloop.spec.learners import AUTO, TEXT
 from labelloop.spec.loop import LoopSpec
+
+RECIPE_READS: Mapping[str, Sequence[str]] = {
+    "both": ("C", "words", "sharpness", "shares"),
+    "sentences": ("C", "sharpness", "shares"),
+    "words": ("C", "sharpness", "shares"),
+    "bayes": (),
+}
+"""The parameters that each recipe of the learner `auto` uses."""
 
 
 def learner_of(spec: LoopSpec) -> Learner:
@@ -26,8 +36,27 @@ def check(spec: LoopSpec) -> None:
         return
     try:
         learner_of(spec)
+        _check_recipe(spec)
     except (Failed, SpecError, SettingsError) as exc:
         raise SpecError(f"{exc}{_former_default(spec)}") from exc
+
+
+def _check_recipe(spec: LoopSpec) -> None:
+    """Raise SpecError if the recipe of `auto` does not read a parameter that is set."""
+    if spec.learner.name != AUTO:
+        return
+    recipe = spec.learner.params.get("recipe")
+    read = RECIPE_READS.get(str(recipe), ())
+    for name in sorted({name for names in RECIPE_READS.values() for name in names} & set(spec.learner.params)):
+        if not recipe:
+            able = ", ".join(one for one, names in RECIPE_READS.items() if name in names)
+            raise SpecError(
+                f"learner.params.{name}: without a recipe each run chooses {name} itself: add `recipe` ({able}), or "
+                f"leave {name} out"
+            )
+        if name not in read:
+            takes = f"it takes {', '.join(read)}" if read else "it takes no other parameter"
+            raise SpecError(f"learner.params.{name}: the recipe {recipe} does not use {name}; {takes}")
 
 
 def _former_default(spec: LoopSpec) -> str:

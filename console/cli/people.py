@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def people(settings: Settings, loop: str | None, as_json: bool) -> None:
     """Per annotator: number of answers, speed, accuracy on gold items.
 
-    unreadable: answers that labelloop cannot parse; they count nowhere else. kept: preselected answers that were
-    submitted unchanged.
+    unreadable: answers that labelloop cannot parse; they count nowhere else. prelabels kept: how many of the shown
+    prelabels the person submitted unchanged.
 
-    wrong kept: the same, of the wrong prelabels on gold items, with the 95 % interval of this rate.
+    wrong prelabels kept: the same, only of gold items whose prelabel was wrong, with the 95 % interval of the rate. It
+    is best at 0.
     """
     from labelloop.gate import Accuracy
     from labelloop.store.questions import people as store
@@ -54,8 +55,8 @@ def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
         "unreadable": row.unreadable,
         "median": None if row.median_s is None else f"{row.median_s:.1f} s",
         "gold": gold if gold.n else None,
-        "kept": f"{row.kept} of {row.preselected}" if row.preselected else None,
-        "wrong kept": _wrong_kept(row),
+        "prelabels kept": f"{row.kept} of {row.preselected}" if row.preselected else None,
+        "wrong prelabels kept": _wrong_kept(row),
     }
 
 

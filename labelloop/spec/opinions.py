@@ -31,8 +31,8 @@ class Opinions(Strict):
         """Raise ValueError if this rule can never ask, or never be kept, with this consensus and `overlap`."""
         if self.most <= overlap:
             raise ValueError(
-                f"opinions.most: {self.most} people are at most asked, and overlap asks {overlap} about every item "
-                f"already: take at least {overlap + 1}, or leave opinions out"
+                f"opinions.most: at most {self.most} people would be asked about an item, but overlap already asks "
+                f"{overlap} about every item: take at least {overlap + 1}, or leave opinions out"
             )
         if self.sure is not None and consensus == MAJORITY:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.report.parts import Report, as_json
@@ -28,10 +28,13 @@ UNKNOWN = "Somebody who was deleted in Label Studio"
 def opinions_report(conn: Conn, loop: str) -> Report:
     """Return the opinions on a loop's items.
 
-    Keys as in loop.yaml: "consensus", "opinions" and "overlap". Counts, without gold: "items", "answers", "unclear" for
-    items on which people do not agree, and "asked" for those about which one more person is asked. The number of
-    answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
-    the clear answers' certainty is "certainty", None by majority.
+    Keys as in loop.yaml: "consensus", "overlap", and "opinions" with the "sure" in force. Counts, without gold: "items"
+    and "answers", with the "mean" number of answers an item. Items on which people do not agree are "unclear". Items
+    about which one more person is asked are "asked". The number of people who ever answered is "persons". The asked
+    items that all of them have answered are "without_person".
+
+    A row for each number of answers is in "numbers", with the keys of Counted. The mean of the clear answers' certainty
+    is "certainty", None by majority.
 
     Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
     the items that people contradict. "sentences" say all of it. Shares are 0 to 1. Raises UsageError if there is no
@@ -47,13 +50,13 @@ def opinions_report(conn: Conn, loop: str) -> Report:
     judged = [] if made is None else counts.people(conn, made.id)
     work = people_store.work(conn, loop)
     gold, answered_gold = counts.contradicted_gold(conn, loop, LEAST_ON_GOLD), counts.answered_gold(conn, loop)
-    found = _numbers(numbers)
+    found = {**_numbers(numbers), **_without_person(numbers, work)}
     people = _people(work, judged)
     return as_json(
         {
             "loop": loop,
             "consensus": spec.consensus,
-            "opinions": None if spec.opinions is None else spec.opinions.model_dump(),
+            "opinions": _rule(spec),
             "overlap": spec.overlap,
             **found,
             "estimate": None if made is None else made._asdict(),
@@ -69,9 +72,15 @@ def opinions_report(conn: Conn, loop: str) -> Report:
 
 
 def headline(conn: Conn, spec: LoopSpec) -> str | None:
-    """Return one sentence for the loop's page; None if nobody answered an item."""
-    found = _numbers(counts.by_number(conn, spec.name))
-    return _settled(found) if found["items"] else None
+    """Return the words for the loop's page: how many answers the items took, and how many items wait for a person who
+    is not there. None if nobody answered an item.
+    """
+    numbers = counts.by_number(conn, spec.name)
+    found = _numbers(numbers)
+    if not found["items"]:
+        return None
+    waits = _without_person(numbers, people_store.work(conn, spec.name)) if found["asked"] else {"without_person": 0}
+    return " ".join([_settled(found), *_alone(waits)])
 
 
 def person_line(row: ReviewerWork) -> Report:
@@ -94,6 +103,13 @@ def _wrong(row: ReviewerWork) -> Report:
     return rate(row.wrong_kept, row.wrong_shown)
 
 
+def _rule(spec: LoopSpec) -> Report | None:
+    """Return the rule for further opinions with the `sure` in force, which is None by majority."""
+    if spec.opinions is None:
+        return None
+    return {**spec.opinions.model_dump(), "sure": None if spec.consensus == MAJORITY else spec.opinions.enough}
+
+
 def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
     items, answers = sum(row.items for row in rows), sum(row.items * row.answers for row in rows)
     weighed = [row for row in rows if row.certainty is not None]
@@ -104,9 +120,15 @@ def _numbers(rows: Sequence[Counted]) -> dict[str, Any]:
         "mean": answers / items if items else None,
         "numbers": [{**row._asdict(), "share": row.items / items} for row in rows],
         "certainty": sum((row.certainty or 0.0) * row.clear for row in weighed) / clear if clear else None,
-        "unclear": sum(row.items - row.clear - row.asked for row in rows),
+        "unclear": sum(row.unclear for row in rows),
         "asked": sum(row.asked for row in rows),
     }
+
+
+def _without_person(numbers: Sequence[Counted], work: Sequence[ReviewerWork]) -> dict[str, int]:
+    """Return the number of people who ever answered, and of the asked items that all of them have answered."""
+    persons = len({row.email or row.reviewer for row in work if row.answered})
+    return {"persons": persons, "without_person": sum(row.asked for row in numbers if row.answers >= persons)}
 
 
 def _people(work: Sequence[ReviewerWork], judged: Sequence[Judged]) -> list[Report]:
@@ -137,6 +159,7 @@ def _sentences(spec: LoopSpec, found: dict[str, Any], made: Made | None) -> list
     sentences = [_settled(found)]
     if found["asked"]:
         sentences.append(f"One more person is asked about {_items(found['asked'])}.")
+    sentences += _alone(found)
     if found["unclear"]:
         sentences.append(
             f"People do not agree on {_items(found['unclear'])}: there is no answer, and no model learns from "
@@ -156,6 +179,18 @@ def _sentences(spec: LoopSpec, found: dict[str, Any], made: Made | None) -> list
         if spec.consensus == CROWDLAB and made.learner is None:
             sentences.append("The learner has not spoken about enough items with two answers; people alone count.")
     return sentences
+
+
+def _alone(found: Mapping[str, int]) -> list[str]:
+    """Say how many items wait for somebody who has not answered anything yet."""
+    n = found["without_person"]
+    if not n:
+        return []
+    words = (
+        f"{_items(n)} {'waits' if n == 1 else 'wait'} for one more person than have ever answered here "
+        f"({found['persons']}): let somebody else work in the project in Label Studio, or lower opinions.most."
+    )
+    return [words]
 
 
 def _settled(found: dict[str, Any]) -> str:

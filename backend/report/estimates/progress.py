@@ -91,7 +91,7 @@ def _measured(conn: Conn, spec: LoopSpec) -> Report:
         "forecast": [],
         "goals": [],
         **_price(conn, spec.name, same),
-        "stopping": [_criterion(spec, one) for one in _criteria(conn, spec.name, judged)],
+        "stopping": _stopping(conn, spec, judged),
     }
     if reason is not None:
         return found
@@ -157,21 +157,23 @@ def _price(conn: Conn, loop: str, versions: Sequence[JudgedVersion]) -> Report:
     }
 
 
-def _criteria(conn: Conn, loop: str, judged: Sequence[_Judged]) -> list[stopping.Criterion]:
+def _stopping(conn: Conn, spec: LoopSpec, judged: Sequence[_Judged]) -> list[Report]:
     steps = [
         [(one.labels[id_][1], other.labels[id_][1]) for id_ in sorted(one.labels.keys() & other.labels.keys())]
         for one, other in pairwise(judged)
     ]
-    ranker = version_store.ranker(conn, loop)
-    waits = (
-        questions.Waiting(0, None) if ranker is None else questions.uncertainty_of_waiting(conn, loop, short(ranker))
-    )
-    return stopping.criteria(steps, waits.uncertainty, waits.outputs)
+    ranker = version_store.ranker(conn, spec.name)
+    waits = questions.uncertainty_of_waiting(conn, spec.name, None if ranker is None else short(ranker))
+    found = stopping.criteria(steps, waits.uncertainty, waits.outputs)
+    return [_criterion(spec, one, ranker is None, waits.waiting) for one in found]
 
 
-def _criterion(spec: LoopSpec, one: stopping.Criterion) -> Report:
+def _criterion(spec: LoopSpec, one: stopping.Criterion, untrained: bool, waiting: int) -> Report:
     if one.stops is None:
-        words = f"cannot be computed from {one.items} items; at least {stopping.FEWEST} are needed"
+        ranked = f"the newest version has ranked {one.items:,} of the {waiting:,} waiting outputs"
+        if untrained:
+            ranked = f"no version has been trained, so none has ranked the {waiting:,} waiting outputs"
+        words = f"cannot be computed: {ranked}; at least {stopping.FEWEST} are needed"
         if one.name != stopping.UNCERTAIN:
             words = f"cannot be computed: it needs {one.versions} versions judged by {stopping.FEWEST} common answers"
     else:

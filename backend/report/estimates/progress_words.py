@@ -43,7 +43,7 @@ def _about_curve(report: Report, what: str) -> Iterable[str]:
         )
         yield (
             f"With twice the training answers the {what} is most probably between {100 * double['low']:.1f} and "
-            f"{100 * double['high']:.1f} %; the newest version has {now}."
+            f"{100 * double['high']:.1f} %; on the same curve the newest version has {now}."
         )
         return
     reached = [_more(goal) for goal in report["goals"] if goal["more"] is not None]

@@ -149,20 +149,24 @@ class Waiting(NamedTuple):
     """Doubt of the newest version about the waiting outputs."""
 
     outputs: int
+    """Outputs that it has ranked."""
     uncertainty: float | None
     """Mean utility, 0 to 1; None if it ranked nothing that waits."""
+    waiting: int
+    """All waiting outputs of the lane rule."""
 
 
-def uncertainty_of_waiting(conn: Conn, loop: str, ranker: str) -> Waiting:
+def uncertainty_of_waiting(conn: Conn, loop: str, ranker: str | None) -> Waiting:
     """Return the mean utility of the waiting outputs of the lane rule, as far as this ranker gave it.
 
-    `ranker` is a version by its first 12 digits.
+    `ranker` is a version by its first 12 digits; None if no version has been trained.
     """
     cursor = rows_of(conn, Waiting)
     row = cursor.execute(
         """
-        select count(*) as outputs, avg(utility) as uncertainty from pool
-        where loop = %(loop)s and lane = 'rule' and ranker = %(ranker)s
+        select count(*) filter (where ranker = %(ranker)s) as outputs,
+            avg(utility) filter (where ranker = %(ranker)s) as uncertainty, count(*) as waiting
+        from pool where loop = %(loop)s and lane = 'rule'
         """,
         {"loop": loop, "ranker": ranker},
     ).fetchone()

@@ -7,9 +7,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from backend.report.estimates.opinions import opinions_report
+from backend.report.estimates.opinions import headline, opinions_report
 from console.cli import main
 from labelloop.store.database import Database
+from sync.pull.opinions import settle_opinions
 from tests.support.review.opinions import annotate, crowd, spec_of, write_items
 
 
@@ -51,6 +52,34 @@ def test_the_report_names_majority_and_a_loop_without_answers(database: Database
     assert [person["quality"]["value"] for person in found["people"]] == [None, None]
     assert empty["sentences"] == ["Nobody has answered an item yet."]
     assert empty["mean"] is None
+
+
+def test_items_with_an_answer_and_one_more_person_asked_are_no_disagreement(database: Database) -> None:
+    spec = spec_of("  overlap: 2\n  consensus: dawid-skene\n  opinions: {most: 3}\n")
+    with database.transaction() as conn:
+        ids = write_items(conn, spec, 8)
+    agreeing = [(item, person, "cat") for item in range(4) for person in (1, 2)]
+    differing = [(item, person, label) for item in (4, 5) for person, label in ((1, "cat"), (2, "dog"))]
+    annotate(database, spec, [*agreeing, *differing, (6, 1, "cat")], ids)
+    settle_opinions(database, spec)
+    with database.transaction() as conn:
+        found = opinions_report(conn, spec.name)
+        clear = sum(row["clear"] for row in found["numbers"])
+    assert found["asked"] == 6, "the estimate is not sure of anything yet"
+    assert clear >= 4, "and four of these have an answer that holds"
+    assert found["unclear"] == 0, "item 6 waits for its second person: nobody disagrees"
+    assert found["opinions"] == {"most": 3, "sure": 0.95, "budget": None}
+    assert (found["persons"], found["without_person"]) == (2, 6)
+    assert (
+        "6 items wait for one more person than have ever answered here (2): let somebody else work in the project in "
+        "Label Studio, or lower opinions.most."
+    ) in found["sentences"]
+    with database.transaction() as conn:
+        assert "6 items wait for one more person" in (headline(conn, spec) or "")
+    annotate(database, spec, [(7, 3, "cat")], ids)
+    with database.transaction() as conn:
+        found = opinions_report(conn, spec.name)
+    assert (found["asked"], found["persons"], found["without_person"]) == (6, 3, 0), "a third person is there"
 
 
 def test_the_commands_say_the_same(database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from playwright.sync_api import ViewportSize
+
 from labelloop.answers.people import Person
 from labelloop.reading.ids import UserId
 from labelloop.store.tables import access, feedback
@@ -94,3 +97,29 @@ def test_the_page_about_opinions_shows_quality_and_gold_on_a_screen_and_on_a_pho
             assert told["gold"]["contradicted"] == 1
             assert page.request.get(f"{desk.base}/v1/review/loops/no/opinions", headers=token).status == 404
     assert not desk.strays
+
+
+@pytest.mark.parametrize(("viewport", "longest"), [(LAPTOP, 26), (PHONE, 14)], ids=["laptop", "phone"])
+def test_names_and_captions_are_whole_on_the_page_of_opinions(desk: Desk, viewport: ViewportSize, longest: int) -> None:
+    crowd(desk.database)
+    names = ("emil@example.org", "margareta.wallenberg-moeller@example.org")
+    with desk.database.transaction() as conn:
+        for old, new in zip(("p1", "p2"), names, strict=True):
+            conn.execute("update reviewers set name = %s where name = %s", (new, old))
+    with desk.page(viewport) as page:
+        desk.log_in(page, "/review/loops/pets/opinions")
+        chart = page.locator(".chart svg:visible").nth(1)
+        left = chart.evaluate("node => node.getBoundingClientRect().left")
+        shown = chart.locator("text").evaluate_all(
+            "nodes => nodes.map(node => [node.textContent, node.getBoundingClientRect().left])"
+        )
+        drawn = {words.strip(): at for words, at in shown}
+        for name in names:
+            short = name if len(name) <= longest else f"{name[: longest - 3]}..."
+            assert drawn[short] >= left, f"{short} is cut on the left"
+        ends = page.locator("caption:visible").evaluate_all(
+            "nodes => nodes.map(node => node.getBoundingClientRect().right)"
+        )
+        assert len(ends) == 3
+        assert max(ends) <= viewport["width"]
+        check(page)

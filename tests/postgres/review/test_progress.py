@@ -14,7 +14,8 @@ from labelloop.answers.people import Person
 from labelloop.errors import UsageError
 from labelloop.reading.ids import UserId
 from labelloop.store.database import Conn
-from labelloop.store.tables import feedback
+from labelloop.store.tables import feedback, loops
+from tests.support.review.opinions import spec_of
 from tests.support.review.review_house import House
 
 HELD_OUT = 150
@@ -166,6 +167,18 @@ def test_criteria_look_at_consecutive_versions_and_say_what_they_need(house: Hou
     assert all("cannot be computed" in one["words"] for one in none["stopping"][:3])
 
 
+def test_outputs_that_the_newest_version_has_not_ranked_are_counted_as_waiting(house: House) -> None:
+    with house.database.transaction() as conn:
+        [row] = conn.execute("select count(*) as n from pool where loop = 'digits' and lane = 'rule'").fetchall()
+        conn.execute("update pool set ranker = 'pipeline' where loop = 'digits'")
+        said = progress_report(conn, "digits")["stopping"][-1]["words"]
+        assert row["n"] > 0
+        assert f"the newest version has ranked 0 of the {row['n']:,} waiting outputs; at least 30 are needed" in said
+        conn.execute("update retrain_runs set status = 'failed', why = 'test' where loop = 'digits'")
+        said = progress_report(conn, "digits")["stopping"][-1]["words"]
+    assert f"no version has been trained, so none has ranked the {row['n']:,} waiting outputs" in said
+
+
 def test_the_page_the_json_and_the_loops_page_say_the_same(house: House) -> None:
     with house.database.transaction() as conn:
         versions_of(conn, "digits", {n: rising(n) for n in (50, 100, 200, 400)})
@@ -175,6 +188,10 @@ def test_the_page_the_json_and_the_loops_page_say_the_same(house: House) -> None
     assert page.status_code == 200
     assert all(sentence in text(page.text) for sentence in found["sentences"])
     assert page.text.count("<svg") == 2
+    assert "measured by all held-out answers that have judged it so far" in text(page.text)
+    assert "counts later held-out answers too, so its figures can differ" in text(
+        client.get("/review/loops/digits").text
+    )
     assert found["headline"] in text(client.get("/review/loops/digits").text)
     told = house.client().get("/v1/review/loops/digits/progress", headers=house.bearer())
     assert told.json == json.loads(json.dumps(found))
@@ -201,3 +218,12 @@ def test_the_command_prints_sentences_and_criteria(house: House) -> None:
 def test_a_loop_that_is_not_there_is_named(house: House) -> None:
     with house.database.transaction() as conn, pytest.raises(UsageError, match="no loop 'none'; there are: digits"):
         progress_report(conn, "none")
+
+
+def test_the_overview_counts_no_new_answers_for_a_loop_without_a_learner(house: House) -> None:
+    with house.database.transaction() as conn:
+        loops.register(conn, spec_of("  learner: {name: none}\n", "quiet"))
+        loops.register(conn, spec_of(name="learns"))
+    page = text(house.logged_in().get("/review/").text)
+    assert "0 waiting, 0 in review, no learner" in page
+    assert "0 waiting, 0 in review, 0 of 50 new answers" in page

@@ -7,8 +7,11 @@ import pytest
 
 from backend.encode import encoder
 from backend.learners import Learner, make
+from backend.learners.of_spec import check
 from backend.learners.texts.prior import prior
 from labelloop.errors import Failed, SettingsError, SpecError
+from labelloop.spec.folder import parse
+from tests.support.review.opinions import XML
 
 AMHARIC = ["ሰላም ለሁሉም", "መልካም ቀን ይሁን"]
 
@@ -52,7 +55,7 @@ def test_a_version_refuses_the_vectors_of_another_sentence_model(name: str) -> N
 
 
 def test_an_unknown_recipe_and_naive_bayes_with_embeddings_are_refused() -> None:
-    with pytest.raises(SpecError, match=r"learner\.params\.recipe: should be '', 'both', .*'forest'"):
+    with pytest.raises(SpecError, match=r"learner\.params\.recipe: should be 'both', .*'forest'"):
         make("auto", {"field": "item", "recipe": "forest"})
     with pytest.raises(SpecError, match=r"learner\.params\.model: naive Bayes counts words"):
         make("text", {"field": "item", "model": "bayes", "embeddings": "/any"})
@@ -76,3 +79,31 @@ def test_the_shares_move_predictions_to_the_frequent_label() -> None:
     assert counted[0, 0] > equal[0, 0]
     odds = [np.log(found[0, 0] / found[0, 1]) for found in (equal, counted)]
     assert odds[1] - odds[0] == pytest.approx(-prior(np.array([5, 1]))[1])
+
+
+@pytest.mark.parametrize("name", ["auto", "sentences"])
+def test_the_parameters_that_a_mistake_lists_are_those_for_people(name: str) -> None:
+    with pytest.raises(SpecError, match=r"here \(did you mean 'encoder'\?\); there are: field, encoder, [^_]*$"):
+        make(name, {"field": "item", "encoder_idd": "x"})
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("C: 3", "learner.params.C: without a recipe each run chooses C itself: add `recipe` (both, sentences, words)"),
+        ("words: 1.0", "learner.params.words: without a recipe each run chooses words itself: add `recipe` (both), or"),
+        ("recipe: bayes, C: 3", "the recipe bayes does not use C; it takes no other parameter"),
+        ("recipe: words, words: 1.0", "the recipe words does not use words; it takes C, sharpness, shares"),
+        ("recipe: both, C: 3, words: 1.0, shares: 1.0", None),
+        ("recipe: sentences, C: 10", None),
+        ("encoder: ''", None),
+    ],
+)
+def test_a_parameter_that_the_recipe_does_not_use_is_refused(params: str, said: str | None) -> None:
+    yaml = f"feedback_loop:\n  trigger: margin < 0.1\n  learner: {{name: auto, params: {{{params}}}}}\n"
+    spec = parse("texts", yaml, XML)
+    if said is None:
+        return check(spec)
+    with pytest.raises(SpecError) as refused:
+        check(spec)
+    assert said in str(refused.value)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from backend.review.loop_pages import PAGES as REPORTS
 from console.cli import main as cli
 from labelloop.spec.folder import parse
 
@@ -101,3 +102,9 @@ def test_every_place_that_contributing_names_exists() -> None:
     places = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", "\n".join(tables))
     assert len(places) > 20
     assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_every_page_below_a_loop_is_in_the_table_of_routes() -> None:
+    page = (ROOT / "docs/engineers/review.md").read_text()
+    [row] = re.findall(r"^\| `loops/LOOP/PAGE` \|(.*)$", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == set(REPORTS)

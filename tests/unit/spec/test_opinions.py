@@ -25,7 +25,10 @@ def test_a_loop_that_names_neither_has_the_hash_that_it_always_had() -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ("  overlap: 3\n  opinions: {most: 3}\n", "overlap asks 3 about every item already: take at least 4"),
+        (
+            "  overlap: 3\n  opinions: {most: 3}\n",
+            "at most 3 people would be asked about an item, but overlap already asks 3",
+        ),
         ("  opinions: {most: 3, sure: 0.9}\n", "leave it out, or take `consensus: dawid-skene`"),
         ("  overlap: 2\n  opinions: {most: 3, budget: 2}\n", "above 2 (overlap) and at most 3 (most); it is 2"),
         ("  opinions: {most: 3, budget: 3.5}\n", "at most 3 (most); it is 3.5"),
