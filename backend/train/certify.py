@@ -127,13 +127,18 @@ def certify_all(database: Database, *, drift: bool) -> None:
 def revoke(conn: Conn, spec: LoopSpec, certificate: Certificate, by: str, why: str) -> int | None:
     """Revoke a certificate: all that it let pass goes back to people. Returns how many; None if it was revoked before.
 
-    Its test is closed, so that the same answers do not make the same certificate again.
+    Later certificates that rest on the same answers are revoked with it, for the same reason. The tests are closed, so
+    that the same answers make no certificate again.
     """
     projects.lock_hop(conn, spec.name, "certify")
     if not certificates.revoke(conn, certificate.id, by, why):
         return None
-    trials.close(conn, certificate.test_id, f"{by} revoked certificate {str(certificate.id)[:8]}: {why}")
     n = accepted.revoke(conn, certificate, why)
+    for later in certificates.on_answers_of(conn, certificate):
+        certificates.revoke(conn, later.id, by, why)
+        n += accepted.revoke(conn, later, why)
+    closed = f"{by} revoked certificate {str(certificate.id)[:8]}: {why}"
+    trials.close_all(conn, spec.name, certificate.of, certificate.made_at, closed)
     if n:
         for job in (jobs.PRELABEL, jobs.PUSH):
             jobs.ask(conn, job, spec.name)
@@ -271,8 +276,11 @@ def _renew(conn: Conn, promise: Accept, found: Look, now: Certificate | None) ->
         return now
     if not thresholds or found.test is None or look is None:
         if now is not None:
-            rate = f"more than {100 * promise.error:g} % of the answers are incorrect above its threshold"
-            certificates.end(conn, now.id, f"the newest answers do not support it: {rate}")
+            why = "too few of the answers that it rests on count now"
+            if found.test is not None and look is not None:
+                rate = f"more than {100 * promise.error:g} % of the answers are incorrect above its threshold"
+                why = f"the newest answers do not support it: {rate}"
+            certificates.end(conn, now.id, why)
         return None
     if now is not None:
         certificates.end(conn, now.id, f"renewed with {look:,} answers", replaced=True)

@@ -14,7 +14,8 @@ from console.demo import replay
 from console.demo.items import Items
 from console.demo.options import DemoOptions
 from console.demo.retrying import retrying
-from labelloop.labeling.results import read
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.results import given
 from labelloop.process.settings import Settings
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
@@ -81,7 +82,7 @@ class Measure:
             tasks = [{"id": i, "data": self.items.data[i]} for i in self.items.test[start : start + 100]]
             body = {"tasks": tasks, "project": f"{project_id}.0", "params": {}}
             answer = retrying("the ML backend's answer", partial(self._predict, body, champion_id))
-            labels += [read(self.spec.config, result["result"], None).label for result in answer]
+            labels += [served_label(self.spec.config, result["result"]) for result in answer]
         return labels
 
     def _predict(self, body: object, champion_id: str) -> list[dict[str, Any]] | None:
@@ -95,3 +96,11 @@ class Measure:
             return None
         results: list[dict[str, Any]] = answer.raise_for_status().json()["results"]
         return results if all(r["model_version"] == short(champion_id) for r in results) else None
+
+
+def served_label(config: LabelingConfig, result: object) -> str | None:
+    """Return the label that a prediction preselects; None if it preselects none.
+
+    A form that asks whether the pipeline is correct has it in the correction, and leaves the verdict to people.
+    """
+    return given(config.answer, result)

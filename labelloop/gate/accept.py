@@ -187,24 +187,42 @@ def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float
     None if no number would do: the answers above it show an error rate over `error`, and not by chance.
 
     It is the number at which the test succeeds with probability WANTED, at the error rate that answers and confidences
-    suggest together; the confidences count for ten answers.
+    suggest together, see likely_rate. Without a row: the number that suffices if no answer is incorrect.
     """
     if not row:
-        return SIZES[0] - min(len(answers), SIZES[0])
-    above, likely = answers.confidence >= row[0], scores[scores >= row[0]]
-    prior = 10.0 * (1.0 - float(likely.mean())) if len(likely) else 5.0 * error
-    rate = (float(answers.loss[above].sum()) + prior) / (int(above.sum()) + 10.0)
-    share = len(likely) / len(scores) if len(scores) else 1.0
+        least = needed_in_looks(0.0, error, alpha)
+        return None if least is None else max(least - len(answers), 0)
+    above = answers.confidence >= row[0]
+    share = float((scores >= row[0]).mean()) if len(scores) else 1.0
     effect = design_effect(answers.loss[above], answers.group[above])
     wrong, n = float(answers.loss[above].sum()) / effect, int(above.sum()) / effect
     if wrong >= error * n and at_least(int(wrong), int(n), error) < DOUBT:
         return None
-    rate = min(rate, NEAR * error)
+    rate = likely_rate(answers, row[0], scores, error)
     for size in SIZES:
         n = int(size * share / effect)
         if size > len(answers) and _chance(n, rate, error, alpha * spent(size)) >= WANTED:
             return size - len(answers)
     return None
+
+
+def likely_rate(answers: Answers, threshold: float, scores: Floats, error: float) -> float:
+    """Return the error rate at or above a threshold for which `missing` counts, 0 to NEAR * `error`.
+
+    Answers and confidences suggest it together; the confidences count for ten answers.
+    """
+    above, likely = answers.confidence >= threshold, scores[scores >= threshold]
+    prior = 10.0 * (1.0 - float(likely.mean())) if len(likely) else 5.0 * error
+    rate = (float(answers.loss[above].sum()) + prior) / (int(above.sum()) + 10.0)
+    return min(rate, NEAR * error)
+
+
+def needed_in_looks(rate: float, error: float, alpha: float) -> int | None:
+    """Return at which look the test certifies with probability WANTED, if the error rate is `rate`; None if at none.
+
+    All answers are above the threshold. Unlike `needed`, only a part of `alpha` is spent up to this look.
+    """
+    return next((size for size in SIZES if _chance(size, rate, error, alpha * spent(size)) >= WANTED), None)
 
 
 def needed(rate: float, error: float, alpha: float) -> int | None:

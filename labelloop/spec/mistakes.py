@@ -50,6 +50,15 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
             body = {key: value for key, value in body.items() if key != own}
     if isinstance(learner := body.get("learner"), str):  # `learner: none` is short for {name: none}
         body = {**body, "learner": {"name": learner}}
+    if body.get("accept", "") is None:
+        faults.append(
+            document.error(
+                ("accept",),
+                "accept: is empty, and so would promise nothing; write the largest share of incorrect labels, such as "
+                "accept: {error: 0.05}, or leave the key out",
+                at_key=True,
+            )
+        )
     spec = None
     try:
         values = {**body, "name": name}

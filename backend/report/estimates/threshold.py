@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
+from backend.report.estimates.threshold_words import sentences
 from backend.report.parts import Report, as_json
-from backend.report.words import percent
-from backend.train.certify import UNNAMED, Look, Part, look_at
+from backend.train.certify import Look, Part, look_at
 from labelloop.errors import UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
 from labelloop.spec.accept import Accept
-from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.promises import certificates, scored
 from labelloop.store.promises.certificates import Certificate, Counted
-from labelloop.store.promises.trials import ALL, Labeller
+from labelloop.store.promises.trials import ALL
 from labelloop.store.tables import loops
 
 EXAMPLE = Accept(error=0.05)
@@ -29,27 +27,30 @@ POINTS = 20
 """Number of points of a curve."""
 MOST_PAST = 20
 """Number of ended certificates that are listed."""
-NO_ACCEPT = (
-    "loop.yaml has no `accept`: what neither the trigger nor chance sends passes, without any promise. Below is what "
-    "`accept: {error: 0.05}` would do."
-)
 
 
 def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     """Return what may pass unseen in a loop and why. `by`: "label" for a curve of each label too. Writes nothing.
 
     Keys: "promise" (error, confidence, by; "is_set" if loop.yaml has it), "labeller", "answers", "look" and "next_look"
-    (numbers of answers), "certificate" (None without one), "curves", "needed", "past" and "sentences".
+    (numbers of answers), "certificate" (None without one), "curves", "needed", "past" and "sentences". About the test:
+    "place" (its number in the loop's life), "part" (of the chance of error that it may use, 0 to 1) and "begun"
+    (whether its confidences are fixed).
 
     Each of "curves" has "label" (None for all), "points" (threshold, share of the outputs at or above it, answers,
-    incorrect, error, low, high), "threshold" (certified), "missing" and "possible". Raises UsageError if there is no
-    such loop.
+    incorrect, error, low, high), "threshold" (certified) and "possible". The first and the last confidence to test
+    are "begins_at" and "ends_at"; "above" has share, answers and incorrect ones at or above the first. After "missing"
+    more answers the test probably succeeds, at the look "likely_at", for the error rate "likely_rate".
+
+    Each of "needed" has "truth" (error rate), "answers" and "own_test", both if all answers are above the threshold.
+    Here "answers" is for one look with all of the chance of error, and "own_test" for the looks of this loop's test.
+    Raises UsageError if there is no such loop.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
     if by == "label" and not spec.labels:
-        raise UsageError(f"--by label: the answer of loop {loop!r} is {spec.config.kind.words}, not one label")
+        raise UsageError(f"--by-label: the answer of loop {loop!r} is {spec.config.kind.words}, not one label")
     promise = spec.accept or EXAMPLE
     with_promise = spec.model_copy(update={"accept": promise})
     who = scored.labeller(conn, loop)
@@ -70,6 +71,8 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
         "look": found.look,
         "next_look": next((size for size in looks.SIZES if size > found.answers), None),
         "place": found.number,
+        "part": looks.of_model(found.number),
+        "begun": found.test is not None,
         "certificate": None if now is None else _certificate(now, counts.get(now.id)),
         "curves": [_curve(label, part, promise.error) for label, part in parts.items()],
         "needed": _needed(promise, found),
@@ -80,7 +83,7 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
         ][:MOST_PAST],
     }
     bare = scored.without_confidence(conn, loop, who.version) if who is not None and who.kind == "pipeline" else (0, 0)
-    return as_json({**report, "sentences": list(_sentences(spec, report, who, bare))})
+    return as_json({**report, "sentences": list(sentences(spec, report, who, bare))})
 
 
 def _certificate(one: Certificate, counted: Counted | None) -> Report:
@@ -94,6 +97,15 @@ def _curve(label: str, part: Part, error: float) -> Report:
     missing = None if part.found.threshold is not None else gate.missing(
         part.answers, part.row, part.scores, error, part.alpha
     )  # fmt: skip
+    begins_at = part.row[0] if part.row else None
+    above = None
+    if begins_at is not None:
+        among = part.answers.confidence >= begins_at
+        above = {
+            "share": float((part.scores >= begins_at).mean()) if len(part.scores) else None,
+            "answers": int(among.sum()),
+            "incorrect": float(part.answers.loss[among].sum()),
+        }
     share = None
     if part.found.threshold is not None and len(part.scores):
         share = float((part.scores >= part.found.threshold).mean())
@@ -104,7 +116,13 @@ def _curve(label: str, part: Part, error: float) -> Report:
         "share": share,
         "missing": missing,
         "possible": part.found.threshold is not None or missing is not None,
-        "begins_at": part.row[0] if part.row else None,
+        "begins_at": begins_at,
+        "ends_at": part.row[-1] if part.row else None,
+        "above": above,
+        "likely_at": None if missing is None else len(part.answers) + missing,
+        "likely_rate": None
+        if missing is None or begins_at is None
+        else gate.likely_rate(part.answers, begins_at, part.scores, error),
     }
 
 
@@ -136,101 +154,13 @@ def _points(part: Part) -> Iterator[Report]:
 
 def _needed(promise: Accept, found: Look) -> list[Report]:
     """Return how many answers above the threshold certify the promise, by the true error rate there."""
-    alpha = found.alpha or (1.0 - promise.confidence) * looks.of_model(1)
+    chance = 1.0 - promise.confidence
+    own = next((part.alpha for part in found.parts.values()), chance * looks.of_model(found.number))
     return [
-        {"truth": truth, "answers": gate.needed(truth, promise.error, alpha)}
+        {
+            "truth": truth,
+            "answers": gate.needed(truth, promise.error, chance),
+            "own_test": gate.needed_in_looks(truth, promise.error, own),
+        }
         for truth in (0.0, promise.error / 4, promise.error / 2, promise.error * 3 / 4)
     ]
-
-
-def _sentences(spec: LoopSpec, report: Report, who: Labeller | None, bare: tuple[int, int]) -> Iterator[str]:
-    promise, now = report["promise"], report["certificate"]
-    if not promise["is_set"]:
-        yield NO_ACCEPT
-    yield _promise(promise)
-    if now is not None:
-        yield _in_force(now)
-        yield from _shares(report)
-        yield from _next(report)
-        return
-    if promise["is_set"]:
-        yield "No certificate is in force: nothing passes unseen, and everything goes to people."
-    if who is None:
-        yield "No output has come in yet."
-        return
-    if not who.version:
-        yield f"There cannot be one: {UNNAMED}."
-        return
-    if bare[0]:
-        yield (
-            f"{bare[0]:,} of the newest {bare[1]:,} outputs have no label or no confidence. These always go to people."
-        )
-    if promise["is_set"] and report["past"]:
-        last = report["past"][0]
-        yield f"The last one, {last['name']}, ended: {last['ended_because']}."
-    lanes = " and ".join(
-        name for name, share in (("hold-out", spec.holdout), ("audit", spec.audit)) if share
-    ) or "hold-out or audit (set one of them above 0)"  # fmt: skip
-    yield (
-        f"{report['answers']:,} answers count. They are about outputs of {who.words} that the trigger does not send "
-        f"and that chance chose (lanes {lanes})."
-    )
-    yield from _missing(report)
-
-
-def _promise(promise: Mapping[str, Any]) -> str:
-    each = "for each label on its own" if promise["by"] else "for all labels together, and not for each label"
-    return (
-        f"The promise: of what passes unseen at most {100 * promise['error']:g} % is incorrect, {each}. It holds with "
-        f"a probability of {100 * promise['confidence']:g} % over the life of the loop."
-    )
-
-
-def _in_force(now: Mapping[str, Any]) -> str:
-    limits = ", ".join(
-        f"{100 * threshold:.2f} %" + ("" if label == ALL else f" for {label}")
-        for label, threshold in now["thresholds"].items()
-    )
-    return (
-        f"Certificate {now['name']} is in force since {now['made_at']:%Y-%m-%d %H:%M} UTC, for {now['of']}: an output "
-        f"passes unseen if its confidence is at least {limits}, unless the trigger or chance sends it to people. It "
-        f"rests on {now['answers']:,} answers, and {now['accepted']:,} outputs have passed."
-    )
-
-
-def _shares(report: Report) -> Iterator[str]:
-    for curve in report["curves"]:
-        if curve["share"] is not None:
-            of = "outputs" if curve["label"] is None else f"outputs labelled {curve['label']}"
-            yield f"{percent(curve['share'])} of the {of} that the trigger does not send are at or above the threshold."
-        elif curve["label"] is not None and report["promise"]["by"]:
-            yield f"Nothing labelled {curve['label']} passes. {_lack(curve, report)}"
-
-
-def _next(report: Report) -> Iterator[str]:
-    if report["next_look"]:
-        more = report["next_look"] - report["answers"]
-        yield f"The next look comes after {more:,} more answers, at {report['next_look']:,}. It may let more pass."
-
-
-def _missing(report: Report) -> Iterator[str]:
-    for curve in report["curves"]:
-        if curve["label"] is not None and not report["promise"]["by"]:
-            continue
-        if curve["threshold"] is not None:
-            yield "The answers support a certificate now: the worker makes it at its next check, if nothing drifts."
-        else:
-            of = "" if curve["label"] is None else f"Label {curve['label']}: "
-            yield of + _lack(curve, report)
-
-
-def _lack(curve: Mapping[str, Any], report: Report) -> str:
-    if curve["missing"]:
-        return f"About {curve['missing']:,} more answers that chance chooses are needed."
-    if not curve["points"]:
-        return f"At least {looks.SIZES[0]} answers that chance chose are needed; no output with a confidence came in."
-    return (
-        f"More answers alone will not do: above {100 * curve['begins_at']:.2f} % confidence about as many labels are "
-        f"incorrect as the promise allows, or more. A better or better calibrated model is needed, or a promise of "
-        f"more than {100 * report['promise']['error']:g} %."
-    )

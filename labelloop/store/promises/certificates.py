@@ -159,6 +159,33 @@ def revoke(conn: Conn, certificate_id: UUID, by: str, why: str) -> bool:
     return done.rowcount == 1
 
 
+def on_answers_of(conn: Conn, one: Certificate) -> list[Certificate]:
+    """Return the later certificates of the same model that rest on answers of this one and are not revoked, by age.
+
+    A test that counts only outputs that came after this certificate was made shares no answer with it.
+    """
+    return (
+        rows_of(conn, Certificate)
+        .execute(
+            f"""
+            select {_CERTIFICATE} from certificates
+            where loop = %(loop)s and labeller = %(labeller)s and version = %(version)s
+            and id <> %(id)s and made_at >= %(made)s and revoked_at is null
+            and test_id in (select id from promise_tests where since is null or since < %(made)s)
+            order by made_at, id
+            """,
+            {
+                "loop": one.loop,
+                "labeller": one.labeller,
+                "version": one.version,
+                "id": one.id,
+                "made": one.made_at,
+            },
+        )
+        .fetchall()
+    )
+
+
 def counts(conn: Conn, loop: str) -> dict[UUID, Counted]:
     """Count what each certificate of the loop let pass; certificates that let nothing pass are left out."""
     rows = rows_of(conn, Counted).execute(

@@ -144,6 +144,18 @@ def close(conn: Conn, test_id: UUID, why: str) -> None:
     )
 
 
+def close_all(conn: Conn, loop: str, of: Labeller, before: datetime, why: str) -> None:
+    """Close each open test of this model, under any basis, that counts answers to outputs that came before a time."""
+    conn.execute(
+        """
+        update promise_tests set closed_at = clock_timestamp(), closed_because = %(why)s
+        where loop = %(loop)s and labeller = %(kind)s and version = %(version)s
+        and closed_at is null and (since is null or since < %(before)s)
+        """,
+        {"loop": loop, "kind": of.kind, "version": of.version, "before": before, "why": why},
+    )
+
+
 def next_number(conn: Conn, loop: str, of: Labeller) -> int:
     """Return the place in the loop's life of a test that begins now, at least 1.
 

@@ -111,6 +111,44 @@ def test_a_loop_lives_through_a_certificate(desk: AcceptingDesk) -> None:
     assert desk.certify() is None
 
 
+def test_revoking_ends_later_certificates_on_the_same_answers(desk: AcceptingDesk) -> None:
+    """Another model's output ends the certificate, and then the same answers make a second one."""
+    first = certified(desk)
+    desk.send("b", 1, version="m2")
+    desk.send("c", 100, confidences=[0.999] * 100)
+    second = desk.certify()
+    assert second is not None
+    assert second.id != first.id
+    passed = desk.sql("select certificate_id as id from accepted")
+    assert {row["id"] for row in passed} == {first.id, second.id}
+    with desk.database.transaction() as conn:
+        registered.add(conn, None, "https://8.8.8.8/", ["certificate.withdrawn"], None)
+        assert revoke(conn, desk.spec, first, "olga", "wrong guide") == len(passed)
+        assert certificates.in_force(conn, "pets") is None
+    rows = desk.certificates()
+    assert [(row["revoked_by"], row["revoked_because"]) for row in rows] == [("olga", "wrong guide")] * 2
+    assert rows[1]["ended_because"] == "revoked: wrong guide"
+    assert desk.sql("select id from outputs where state = 'accepted'") == []
+    told = desk.sql("select fact from deliveries where event = 'certificate.withdrawn'")
+    assert {(row["fact"]["certificate"], row["fact"]["why"]) for row in told} == {
+        (str(first.id), "an output of model version 'm2' came in; it was made for 'm1'"),
+        (str(second.id), "revoked: wrong guide"),
+    }
+    assert desk.certify() is None, "the answers count no more"
+
+
+def test_revoking_the_later_certificate_leaves_what_the_earlier_one_let_pass(desk: AcceptingDesk) -> None:
+    first = certified(desk)
+    desk.send("b", 1, version="m2")
+    desk.send("c", 100, confidences=[0.999] * 100)
+    second = desk.certify()
+    assert second is not None
+    with desk.database.transaction() as conn:
+        assert revoke(conn, desk.spec, second, "olga", "too bold")
+    left = desk.sql("select certificate_id as id from accepted where revoked_at is null")
+    assert {row["id"] for row in left} == {first.id}
+
+
 def test_accepted_outputs_are_no_answers_and_train_nothing(desk: AcceptingDesk) -> None:
     certified(desk)
     unseen = desk.sql("select output_id from accepted")

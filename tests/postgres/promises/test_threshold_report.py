@@ -21,9 +21,9 @@ def desk(database: Database) -> AcceptingDesk:
     return AcceptingDesk(database)
 
 
-def run(desk: AcceptingDesk, folder: Path, *words: str) -> Result:
-    env = {"LABELLOOP_DATABASE_URL": desk.database.url, "LABELLOOP_DATA_DIR": str(folder), "LABELLOOP_BY": "ada"}
-    return CliRunner().invoke(main, ["report", "threshold", *words], env=env)
+def run(desk: AcceptingDesk, folder: Path, *words: str, by: str | None = "ada") -> Result:
+    env = {"LABELLOOP_DATABASE_URL": desk.database.url, "LABELLOOP_DATA_DIR": str(folder), "LABELLOOP_BY": by}
+    return CliRunner().invoke(main, ["report", "threshold", *words], env={**env, "USER": by})
 
 
 def said(desk: AcceptingDesk, by: str | None = None) -> str:
@@ -37,7 +37,9 @@ def test_the_report_says_what_is_missing_and_then_what_passes(desk: AcceptingDes
     text = said(desk)
     assert "No certificate is in force: nothing passes unseen, and everything goes to people." in text
     assert "0 answers count. They are about outputs of model version 'm1' of the pipeline" in text
-    assert "more answers that chance chooses are needed." in text
+    assert "more answers that chance chooses are needed, if " in text
+    assert "The test would now begin at " in text
+    assert "This is the loop's first test. It may use 60.8 % of the chance of error" in text
     chosen = desk.chosen()
     for upto in (1, 50):
         desk.people_say(chosen[:upto] if upto == 1 else chosen[1:upto])
@@ -63,6 +65,50 @@ def test_the_report_says_what_is_missing_and_then_what_passes(desk: AcceptingDes
     assert "yes" in text
 
 
+def test_before_any_output_at_least_as_many_are_named_as_the_test_takes(desk: AcceptingDesk, tmp_path: Path) -> None:
+    """59 is the first look, which cannot succeed."""
+    desk.send("a", 500, confidences=[1.0] * 500)
+    desk.people_say(desk.chosen()[:60])
+    made = desk.certify()
+    assert made is None
+    with desk.database.transaction() as conn:
+        found = threshold_report(conn, "pets")
+    assert found["needed"][0] == {"truth": 0.0, "answers": 59, "own_test": 198}
+    desk.post({"key": "n", "data": {"text": "x"}, "label": "cat", "model_version": "m2"})
+    assert "At least 198 answers that chance chooses would do, and only if none of them is incorrect." in said(desk)
+    text = run(desk, tmp_path).stdout
+    assert "no curve: no output with a confidence came in that counts" in text
+    assert "\nnone\n" not in text
+
+
+def test_the_report_says_where_the_test_begins_and_when_it_looks(desk: AcceptingDesk, tmp_path: Path) -> None:
+    desk.send("a", 900, confidences=[0.6 + 0.399 * (i * 37 % 900 / 900) for i in range(900)])
+    desk.people_say(desk.chosen()[:453])
+    assert desk.certify() is None
+    found = json.loads(run(desk, tmp_path, "--json").stdout)
+    [curve] = found["curves"]
+    assert (found["answers"], found["next_look"], found["begun"]) == (453, 667, True)
+    assert curve["likely_at"] == 453 + curve["missing"]
+    assert 0 < curve["above"]["answers"] < 453
+    assert curve["above"]["incorrect"] == 0
+    [said_] = [line for line in found["sentences"] if line.startswith("The test begins at")]
+    assert f"The test begins at {100 * curve['begins_at']:.2f} % confidence and goes down to" in said_
+    assert f"{curve['above']['answers']} of the answers, 0 of them incorrect." in said_
+    assert "The next look is at 667 answers, after 214 more, and" in said_ or "only at" in said_
+    text = run(desk, tmp_path).stdout
+    assert " no\n" in text
+
+
+def test_no_look_is_promised_to_let_more_pass_where_all_passes(desk: AcceptingDesk) -> None:
+    desk.send("a", 700, confidences=[0.999] * 700)
+    desk.people_say(desk.chosen())
+    assert desk.certify() is not None
+    text = said(desk)
+    assert "100.0 % of the outputs that the trigger does not send are at or above the threshold." in text
+    assert "that look cannot let more pass" in text
+    assert "It may let more pass" not in text
+
+
 def test_revoking_needs_a_reason_and_a_certificate_that_exists(desk: AcceptingDesk, tmp_path: Path) -> None:
     desk.send("a", 700)
     desk.people_say(desk.chosen())
@@ -78,6 +124,22 @@ def test_revoking_needs_a_reason_and_a_certificate_that_exists(desk: AcceptingDe
     assert "ended: revoked: the labels were swapped" in done.stdout
     again = run(desk, tmp_path, "--revoke", str(made.id)[:8], "--why", "again")
     assert (again.exit_code, "was revoked already, by ada" in again.stderr) == (2, True)
+
+
+def test_the_name_of_the_person_is_given_as_in_other_decisions(desk: AcceptingDesk, tmp_path: Path) -> None:
+    """A container has no login name; the advice names an option that the command has."""
+    desk.send("a", 700)
+    desk.people_say(desk.chosen())
+    made = desk.certify()
+    assert made is not None
+    words = ("--revoke", str(made.id)[:8], "--why", "wrong guide")
+    nameless = run(desk, tmp_path, *words, by=None)
+    assert (nameless.exit_code, "give --by NAME or set LABELLOOP_BY" in nameless.stderr) == (2, True)
+    assert "belongs to --revoke; --by-label shows each label" in run(desk, tmp_path, "--by", "label").stderr
+    done = run(desk, tmp_path, *words, "--by", "olga", by=None)
+    assert done.exit_code == 0, done.output
+    assert [row["revoked_by"] for row in desk.certificates()] == ["olga"]
+    assert "label cat" in run(desk, tmp_path, "--by-label", by=None).stdout
 
 
 def test_a_loop_without_a_promise_sees_what_one_would_do(database: Database) -> None:
@@ -121,7 +183,8 @@ def test_by_label_a_planted_class_never_passes(database: Database) -> None:
     assert set(made.thresholds) == {"cat", "dog"}
     labels = desk.sql("select distinct label from accepted")
     assert {row["label"] for row in labels} == {"cat", "dog"}
-    assert "Nothing labelled eel passes. More answers alone will not do" in said(desk)
+    assert "Nothing labelled eel passes. The test begins at " in said(desk)
+    assert "More answers alone will not do" in said(desk)
 
 
 def test_a_stricter_trigger_sends_more_and_nothing_less(database: Database) -> None:

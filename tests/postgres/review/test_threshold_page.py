@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backend.train.certify import revoke
+from labelloop.store.promises import certificates
 from tests.support.hops.accepting_desk import AcceptingDesk
 from tests.support.review.desk import PHONE, Desk, check
 from tests.support.review.review_house import House, log_in
@@ -29,11 +31,30 @@ def test_the_page_shows_the_curve_and_the_certificate(desk: Desk) -> None:
         assert page.locator(".chart.wide svg:visible").count() == 1
         assert page.get_by_role("cell", name="yes").count() > 3
         check(page)
-        page.screenshot(path="/tmp/threshold.png", full_page=True)
     with desk.page(PHONE, "dark") as page:
         desk.log_in(page)
         page.goto(f"{desk.base}/review/loops/pets/threshold")
         page.get_by_text(f"Certificate {name} is in force since").wait_for()
+        check(page)
+
+
+def test_the_page_says_where_the_test_begins_and_cuts_no_column(desk: Desk) -> None:
+    people = AcceptingDesk(desk.database)
+    certified(people)
+    with desk.database.transaction() as conn:
+        now = certificates.in_force(conn, "pets")
+        assert now is not None
+        why = "the guide of March was wrong about cats that look like dogs"
+        assert revoke(conn, people.spec, now, "olga@example.org", why)
+    people.send("b", 400)
+    with desk.page() as page:
+        desk.log_in(page)
+        page.goto(f"{desk.base}/review/loops/pets/threshold")
+        page.get_by_text("It does not decide what passes: the test does. The test begins at").wait_for()
+        assert page.get_by_text("The promise can be kept as far as").count() == 0
+        assert page.get_by_role("cell", name="no", exact=True).count() > 3
+        region = page.get_by_role("region", name="Certificates that ended, newest first")
+        assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
         check(page)
 
 

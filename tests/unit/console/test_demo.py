@@ -11,8 +11,13 @@ from sklearn.datasets import load_digits
 
 from console.demo.figures import of_gate, verdict
 from console.demo.items import Items, digits, texts, weak_outputs
+from console.demo.measure import served_label
 from labelloop.errors import UsageError
+from labelloop.labeling.results import preselect
 from labelloop.selection.features import open_image
+from labelloop.spec.folder import load
+
+LOOPS = Path(__file__).parents[3] / "labeling_configs"
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +92,9 @@ def test_the_gate_is_judged_by_what_serves_after_each_round() -> None:
     rounds = [dict(zip(names, row, strict=True)) for row in rows]
     assert of_gate(rounds, 0.60) == {"rounds": 5, "near_best": 2, "harmful": 1}
     assert of_gate(rounds[3:4], 0.80) == {"rounds": 1, "near_best": 1, "harmful": 1}
+
+
+def test_the_served_label_is_read_from_the_correction_of_a_form_with_a_verdict() -> None:
+    config = load(LOOPS / "tickets").with_labels(["billing", "other"]).config
+    assert served_label(config, preselect(config, "billing", None)) == "billing"
+    assert served_label(config, preselect(config, None, None)) is None

@@ -66,6 +66,14 @@ def test_a_promise_by_label_needs_one_label() -> None:
     assert found == "accept.by: label needs one label as the answer, and it is spans: leave it out"
 
 
+@pytest.mark.parametrize("empty", ["", "null", "~"])
+def test_a_promise_that_is_left_empty_is_refused(empty: str) -> None:
+    [found] = examine("x", f"{LOOP}  accept: {empty}\n").faults
+    assert "accept: is empty, and so would promise nothing" in found.reason
+    assert "accept: {error: 0.05}" in found.reason
+    assert (found.line, found.column) == (4, 3)
+
+
 def test_a_spec_without_a_promise_keeps_its_hash() -> None:
     plain = parse("x", LOOP)
     assert plain.accept is None
