@@ -64,6 +64,9 @@ def test_the_same_is_there_as_json(house: House) -> None:
     assert (found["status"], found["needed"]["positive"]) == ("not certified", None)
     said = client.get("/v1/review/loops/answers", headers=house.bearer()).get_json()["judge"]
     assert said == found["sentences"][0]
+    page = house.logged_in().get("/review/loops/answers/judge").text
+    assert "<p>No number of answers is likely to certify TPR" in page
+    assert "look once" not in page, "no number of answers would do"
     refused = client.get("/v1/review/loops/texts/judge", headers=house.bearer())
     assert refused.status_code == 404
     assert "loop texts has no judge" in refused.text
