@@ -40,6 +40,8 @@ INK = "#123456"
 """Placeholder for the colour of the page's text, replaced when the SVG is made."""
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
+Draw = Callable[[Any, Any], None]
+"""Draws the data of a chart on its axes."""
 _drawing = threading.Lock()
 
 
@@ -74,21 +76,20 @@ def side_by_side(report: Mapping[str, Any]) -> str:
     return _cached("sides", drawn)
 
 
-def drawn(kind: str, draw: Callable[[Any, Any], None], data: object) -> str:
-    """Draw the chart of another module, once for each content; "" if there is no data. `kind` is its name."""
-    _KINDS.setdefault(kind, draw)
-    return _cached(kind, data)
-
-
 def _cached(kind: str, data: object) -> str:
+    return drawn(kind, _KINDS[kind], data)
+
+
+def drawn(kind: str, draw: Draw, data: object) -> str:
+    """Draw a chart, once for each content; "" if there is no data. `kind` is its name."""
     if not data:
         return ""
-    drawn = [(size, _draw(kind, size, json.dumps(data, default=str))) for size in SIZES]
-    return "".join(f'<div class="chart {size}">{svg}</div>' for size, svg in drawn)
+    found = [(size, _draw(kind, draw, size, json.dumps(data, default=str))) for size in SIZES]
+    return "".join(f'<div class="chart {size}">{svg}</div>' for size, svg in found)
 
 
 @lru_cache(maxsize=128)
-def _draw(kind: str, size: str, data: str) -> str:
+def _draw(kind: str, draw: Draw, size: str, data: str) -> str:
     """Draw the SVG once for each content, so that a page costs nothing when it is opened again."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -103,7 +104,7 @@ def _draw(kind: str, size: str, data: str) -> str:
         left, top = (SIDES_LEFT_IN if wide_left else LEFT_IN)[size], 0.1 if wide_left else TOP_IN[size]
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
-        _KINDS[kind](axes, json.loads(data))
+        draw(axes, json.loads(data))
         _plain(axes)
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -122,7 +123,7 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
     axes.set_xlabel("training answers")
     axes.set_ylabel(f"{metric(points[-1]).lower()} on the hold-out set, %")
-    _legend(axes)
+    legend(axes)
 
 
 def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
@@ -134,7 +135,7 @@ def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
             confidence, accuracy = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
             axes.plot(confidence, accuracy, color=colour, marker=marker, linewidth=1, label=side)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
-    _legend(axes)
+    legend(axes)
 
 
 def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
@@ -240,16 +241,16 @@ def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
     if whole:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set(xlabel="day (UTC)", ylabel=unit)
-    _legend(axes)
+    legend(axes)
 
 
-def _legend(axes: Any) -> None:
+def legend(axes: Any) -> None:
     """Put the legend above the chart, where it covers no point."""
     columns = 3 if axes.figure.get_figwidth() > SIZES["narrow"][0] else 1
     axes.legend(frameon=False, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
 
-_KINDS: dict[str, Callable[[Any, Any], None]] = {
+_KINDS: Mapping[str, Draw] = {
     "curve": _curve, "calibration": _calibration, "sides": _sides,
     "intake": _intake, "answers": _answers, "accuracy": _accuracy, "times": _times,
 }  # fmt: skip

@@ -19,7 +19,10 @@ def opinions_charts(report: Report) -> Mapping[str, str]:
     numbers = [{"answers": row["answers"], "share": row["share"]} for row in report["numbers"]]
     known = [person for person in report["people"] if person["quality"]["value"] is not None]
     people = [{"name": person["name"], **person["quality"]} for person in known[:MOST_PEOPLE]]
-    return {"numbers": charts._cached("opinions", numbers), "quality": charts._cached("quality", people)}
+    return {
+        "numbers": charts.drawn("opinions", _numbers, numbers),
+        "quality": charts.drawn("quality", _quality, people),
+    }
 
 
 def _short(name: str, longest: int) -> str:
@@ -44,6 +47,3 @@ def _quality(axes: Any, people: list[dict[str, Any]]) -> None:
     axes.set_ylim(0.4, len(people) + 0.6)
     axes.set_xlim(0, 100)
     axes.set(xlabel="correct, % (95 % interval)")
-
-
-charts._KINDS.update({"opinions": _numbers, "quality": _quality})

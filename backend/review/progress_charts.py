@@ -7,14 +7,15 @@ from typing import Any
 
 from backend.report.parts import Report
 from backend.report.words import metric
-from backend.review.charts import _KINDS, CHALLENGER, CHAMPION, _cached, _legend
+from backend.review import charts
+from backend.review.charts import CHALLENGER, CHAMPION
 
 
 def drawn(report: Report) -> Mapping[str, str]:
     """Draw the versions and the forecast; "" with no version."""
     versions = [{key: row[key] for key in ("trained_on", "accuracy", "low", "high")} for row in report["versions"]]
     data = {"versions": versions, "forecast": report["forecast"], "metric": report["metric"]} if versions else None
-    return {"progress": _cached("progress", data)}
+    return {"progress": charts.drawn("progress", _progress, data)}
 
 
 def _progress(axes: Any, data: dict[str, Any]) -> None:
@@ -33,7 +34,4 @@ def _progress(axes: Any, data: dict[str, Any]) -> None:
         axes.fill_between(at, low, high, color=CHAMPION, alpha=0.25, linewidth=0, label="95 % of later versions")
     axes.set_xlabel("training answers")
     axes.set_ylabel(f"{metric(data).lower()}, %")
-    _legend(axes)
-
-
-_KINDS["progress"] = _progress
+    charts.legend(axes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backend.review.charts import _KINDS, CHALLENGER, CHAMPION, INK, _cached, _legend
+from backend.review.charts import CHALLENGER, CHAMPION, INK, drawn, legend
 
 
 def curves(report: Mapping[str, Any]) -> dict[str, str]:
@@ -17,7 +17,7 @@ def curves(report: Mapping[str, Any]) -> dict[str, str]:
 def _curve(curve: Mapping[str, Any], promise: float) -> str:
     points = [point for point in curve["points"] if point["error"] is not None]
     kept = {"points": points, "promise": promise, "share": curve["share"]}
-    return _cached("threshold", kept if len(points) > 1 else None)
+    return drawn("threshold", _draw, kept if len(points) > 1 else None)
 
 
 def _draw(axes: Any, found: dict[str, Any]) -> None:
@@ -37,7 +37,4 @@ def _draw(axes: Any, found: dict[str, Any]) -> None:
     axes.set(xlim=(0, 100), ylim=(0, min(100, 1.1 * top)))
     axes.set_xlabel("passes unseen, % of what the trigger does not send")
     axes.set_ylabel("incorrect, %")
-    _legend(axes)
-
-
-_KINDS["threshold"] = _draw
+    legend(axes)
