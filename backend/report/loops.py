@@ -27,6 +27,7 @@ from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch
 from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.media import holding
 from labelloop.store.questions import loops as loop_questions
@@ -45,7 +46,8 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
     """
     active = loops.names(conn)
     known = loops.names(conn, archived=True)
-    found = [_summary(conn, name) for name in (known if archived else active)]
+    specs = [spec for name in (known if archived else active) if (spec := loops.get(conn, name)) is not None]
+    found = [_summary(conn, spec, _judged(conn, spec)) for spec in specs]
     found.sort(key=lambda loop: (min(map(urgency, loop["needs_you"]), default=99), loop["loop"]))
     return as_json(
         {"loops": found, "archived": [name for name in known if name not in active]}, descriptions.newest(conn)
@@ -66,12 +68,12 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
-    called, reviewers = descriptions.newest(conn, loop), people.names(conn, loop)
+    called, reviewers, judge = descriptions.newest(conn, loop), people.names(conn, loop), _judged(conn, spec)
     return as_json(
         {
-            **_summary(conn, loop),
+            **_summary(conn, spec, judge),
             "error_rate": error_rate_report(conn, spec),
-            "judge": judge_report(conn, loop)["sentences"][0] if spec.judge is not None else None,
+            "judge": judge["sentences"][0] if judge is not None else None,
             "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
@@ -94,12 +96,15 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     )
 
 
-def _summary(conn: Conn, loop: str) -> Report:
+def _judged(conn: Conn, spec: LoopSpec) -> Report | None:
+    return None if spec.judge is None else judge_report(conn, spec.name)
+
+
+def _summary(conn: Conn, spec: LoopSpec, judge: Report | None) -> Report:
+    loop = spec.name
     states = outputs.state_counts(conn, loop)
     champion = version_store.champion(conn, loop)
     latest = [run_line(run) for run in runs.latest(conn, loop, 5)]
-    spec = loops.get(conn, loop)
-    assert spec is not None
     found: Report = {
         "loop": loop,
         "resting": loops.resting(conn).get(loop),
@@ -125,7 +130,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "new_answers": new_answers.count(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,
-        "ended_promises": ended_promises(conn, spec),
+        "ended_promises": ended_promises(conn, spec, judge),
         "held_out_answers": run_items.held_out_answers(conn, loop),
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from backend.report.estimates.judge import judge_report
+from backend.report.parts import Report
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.promises import certificates
 
 
-def ended_promises(conn: Conn, spec: LoopSpec) -> list[str]:
-    """Return a sentence for each promise that held once, that loop.yaml still asks for, and that does not hold now."""
+def ended_promises(conn: Conn, spec: LoopSpec, judge: Report | None) -> list[str]:
+    """Return a sentence for each promise that held once, that loop.yaml still asks for, and that does not hold now.
+
+    `judge` is the report of the loop's judge; None if it has none.
+    """
     found = []
-    if spec.judge is not None and (judge := judge_report(conn, spec.name))["status"] == "stale":
+    if judge is not None and judge["status"] == "stale":
         why = judge["why"][0].rstrip(".")
         found.append(f"the judge is no longer certified: {why[:1].lower()}{why[1:]}")
     newest = certificates.list_(conn, spec.name, 1) if spec.accept is not None else []
