@@ -21,7 +21,7 @@ def squares(vectors: Vectors, others: Vectors) -> Vectors:
     rows, columns = vectors - middle, others - middle
     lengths, of_others = np.einsum("ij,ij->i", rows, rows), np.einsum("ij,ij->i", columns, columns)
     rounding = 1e-5 * float(lengths.max(initial=0))
-    found = rows @ columns.T
+    found: Vectors = rows @ columns.T
     found *= -2
     found += lengths[:, None]
     found += of_others
