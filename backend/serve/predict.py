@@ -95,7 +95,7 @@ class Predictor:
         ]
 
     def _inputs(self, now: Serving, data: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Return the items with what is kept of them. Without the loop's encoder, the model computes what it reads."""
+        """Return the items with their kept pictures and vectors; without those if the loop's encoder is unusable."""
         try:
             return with_inputs(self._database, None, now.spec, data)
         except SettingsError as exc:  # the loop was changed after the model was trained
