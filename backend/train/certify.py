@@ -15,6 +15,7 @@ from datetime import datetime
 import numpy as np
 
 from backend.train.drifted import drifted
+from labelloop import design_effect
 from labelloop.answers.item_scores import item_score
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
@@ -249,7 +250,7 @@ def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
             continue
         later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
         newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
-        effect = gate.design_effect(newer.loss, newer.group)
+        effect = design_effect.of_groups(newer.loss, newer.group)
         n += len(newer) / effect
         wrong += float(newer.loss.sum()) / effect
     if n < 1 or gate.at_least(int(wrong), int(n), promise.error) >= BROKEN:

@@ -11,7 +11,7 @@ from labelloop.store.promises import certificates
 def ended_promises(conn: Conn, spec: LoopSpec, judge: Report | None) -> list[str]:
     """Return a sentence for each promise that held once, that loop.yaml still asks for, and that does not hold now.
 
-    `judge` is the report of the loop's judge; None if it has none.
+    `judge` is the standing of the loop's judge; None if it has none.
     """
     found = []
     if judge is not None and judge["status"] == "stale":

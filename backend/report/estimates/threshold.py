@@ -9,6 +9,7 @@ import numpy as np
 from backend.report.estimates.threshold_words import sentences
 from backend.report.parts import Report, as_json
 from backend.train.certify import Look, Part, look_at
+from labelloop import design_effect
 from labelloop.errors import UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
@@ -139,7 +140,7 @@ def _points(part: Part) -> Iterator[Report]:
         seen.add(threshold)
         above = part.answers.confidence >= threshold
         n, wrong = int(above.sum()), float(part.answers.loss[above].sum())
-        effect = gate.design_effect(part.answers.loss[above], part.answers.group[above])
+        effect = design_effect.of_groups(part.answers.loss[above], part.answers.group[above])
         low, high = gate.interval(wrong / effect, n / effect, BAND)
         yield {
             "threshold": threshold,
