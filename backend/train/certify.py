@@ -98,7 +98,7 @@ def certify(conn: Conn, spec: LoopSpec, *, drift: bool = True) -> Certificate | 
         return None
     who = scored.labeller(conn, spec.name)
     if now is not None and (why := _overtaken(spec, now, who)):
-        certificates.end(conn, now.id, why)
+        certificates.end(conn, now.id, why, succeeded=now.basis == trials.basis(spec))
         now = None
     if who is None or not who.version:
         return None
