@@ -25,7 +25,7 @@ class Accept(Strict):
     by: Literal["label"] | None = None
     """With `label` the promise holds for each label on its own; None means for all of them together."""
     teach: bool = False
-    """Whether versions are also trained on what passed unseen with the pipeline's label (docs/engineers/teach.md)."""
+    """Whether versions are also trained on what passed unseen with the pipeline's label (docs/engineers/accept.md)."""
 
     @field_validator("teach", mode="before")
     @classmethod

@@ -68,3 +68,22 @@ def write(conn: Conn, run_id: UUID, rows: Iterable[AcceptedItem]) -> None:
     with conn.cursor().copy("copy accepted_items (run_id, output_id, label, weight) from stdin") as copy:
         for row in rows:
             copy.write_row((run_id, row.output_id, row.label, row.weight))
+
+
+def no_longer_standing(conn: Conn, version_id: str) -> int:
+    """Count the accepted outputs that the version was trained on and whose certificate was revoked or withdrawn since.
+
+    A certificate that another one of the same test has replaced stands as long as that one does.
+    """
+    row = conn.execute(
+        f"""
+        select count(distinct i.output_id) as n from accepted_items i join retrain_runs r on r.id = i.run_id
+        join accepted x on x.output_id = i.output_id join certificates own on own.id = x.certificate_id
+        where r.version_id = %(version)s
+        and exists (select from certificates c where c.test_id = own.test_id and c.made_at >= own.made_at
+                    and not {_STANDS})
+        """,
+        {"version": version_id},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])

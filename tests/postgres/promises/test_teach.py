@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.report.estimates.ended import ended_promises
 from backend.score.prelabel import prelabel
 from backend.train.beside import ONE_PERSON
 from backend.train.certify import revoke
@@ -200,6 +201,22 @@ def test_a_champion_is_not_taught_its_own_labels_and_the_pipelines_still_teach(
     beside = {row["id"] for row in desk.beside(desk.run()["run"])}
     assert beside
     assert beside <= theirs
+
+
+def test_a_champion_that_was_trained_on_what_was_revoked_needs_a_person(desk: TeachingDesk) -> None:
+    made = desk.certified()
+    new_champion(desk.database, "pets", desk.folder)
+    with desk.database.transaction() as conn:
+        champion = versions.champion(conn, "pets")
+        assert champion is not None
+        assert not any("was trained on" in what for what in ended_promises(conn, desk.spec, None))
+        revoke(conn, desk.spec, made, "ada", "the guide was wrong")
+        [*_, what] = ended_promises(conn, desk.spec, None)
+    n = champion.accepted
+    assert n > 20
+    assert what.startswith(
+        f"the champion was trained on {n} of {n} outputs that passed unseen by a certificate that was"
+    )
 
 
 def test_a_version_that_is_judged_again_keeps_its_accepted_outputs(desk: TeachingDesk) -> None:
