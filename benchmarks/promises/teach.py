@@ -8,6 +8,7 @@ that a certificate could allow. All learners are the product's, with its weights
 - pipeline: labels of a model that was trained on PIPELINE other rows
 - own: labels of the champion, which was trained on the same people's answers, and then on its own accepted labels too,
   ROUNDS times
+- repeated: incorrect accepted labels that the model then gives itself
 - as many as answers: accepted outputs, drawn evenly, at most as many as people's answers; else all of them
 """
 
@@ -32,7 +33,17 @@ PIPELINE = {"digits": 200, "snips7": 1_000}
 SIZES = {"digits": (100, 200), "snips7": (100,)}
 POOL, ERROR, ROUNDS = 3_000, 0.05, 4
 SEED, REPLICATES, QUICK = 5, 10, 2
-HEAD = ("set", "answers", "accepted labels of", "bounded", "accepted", "incorrect, %", "accuracy, %", "gain, points")
+HEAD = (
+    "set",
+    "answers",
+    "accepted labels of",
+    "bounded",
+    "accepted",
+    "incorrect, %",
+    "repeated, %",
+    "accuracy, %",
+    "gain, points",
+)
 
 
 class Accepted(NamedTuple):
@@ -75,6 +86,12 @@ class Loop:
         wrong = [self._truth(i) != one for i, one in zip(accepted.rows, accepted.labels, strict=True)]
         return 100 * float(np.mean(wrong)) if wrong else 0.0
 
+    def repeated(self, learner: Learner, accepted: Accepted) -> float:
+        """Return the share of the incorrect accepted labels that the model gives too, in percent."""
+        pairs = [(i, one) for i, one in zip(accepted.rows, accepted.labels, strict=True) if self._truth(i) != one]
+        said = learner.predict([self._set.data[i] for i, _ in pairs]).labels if pairs else []
+        return 100 * float(np.mean([one == now for (_, one), now in zip(pairs, said, strict=True)])) if pairs else 0.0
+
     def _truth(self, row: int) -> str:
         return str(self._set.classes[self._set.codes[row]])
 
@@ -115,22 +132,25 @@ def main(data: Path | None, quick: bool) -> None:
 
 def _rows(labelled: Labelled, answers: int, pipeline: int, replicates: int) -> list[tuple[str, ...]]:
     before: list[float] = []
-    found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     for replicate in range(replicates):
         loop = Loop(labelled, answers, pipeline, np.random.default_rng([SEED, answers, replicate]))
         before.append(loop.accuracy(loop.champion))
         for whose, way in (("pipeline", loop.by_pipeline), ("own", loop.by_itself)):
             for words, bounded in (("as many as answers", True), ("no", False)):
                 learner, accepted = way(bounded)
-                row = (len(accepted.rows), loop.incorrect(accepted), loop.accuracy(learner))
+                row = (
+                    *(len(accepted.rows), loop.incorrect(accepted)),
+                    *(loop.repeated(learner, accepted), loop.accuracy(learner)),
+                )
                 found.setdefault((whose, words), []).append(row)
-    rows: list[tuple[str, ...]] = [("nobody", "", "0", "", f"{np.mean(before):.1f}", "")]
+    rows: list[tuple[str, ...]] = [("nobody", "", "0", "", "", f"{np.mean(before):.1f}", "")]
     for (whose, words), each in found.items():
-        n, wrong, after = (np.array(column) for column in zip(*each, strict=True))
+        n, wrong, repeated, after = (np.array(column) for column in zip(*each, strict=True))
         gain = after - np.array(before)
         half = 2.0 * gain.std(ddof=1) / np.sqrt(len(gain))
         rows.append(
-            (whose, words, f"{n.mean():,.0f}", f"{wrong.mean():.1f}", f"{after.mean():.1f}",
+            (whose, words, f"{n.mean():,.0f}", f"{wrong.mean():.1f}", f"{repeated.mean():.0f}", f"{after.mean():.1f}",
              f"{gain.mean():+.1f} ± {half:.1f}")
         )  # fmt: skip
     return rows
