@@ -63,7 +63,7 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
     number of incorrect labels and its 95 % interval, None if it cannot be estimated.
 
     With `accept`, what no certificate covers is asked too. No certificate exists before there are answers, so all of
-    that is in "asked". "accepted" tells how many of "was" passed unseen by one, and how many of "would" one may cover.
+    that is in "asked". How many of "was" passed unseen by one, and how many of "would" one may cover, is "accepted".
 
     "budget" is what the budget would make of those that are asked (backend/report/rationed.py). It is None without a
     budget. No other number takes the budget into account.

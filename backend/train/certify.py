@@ -15,12 +15,12 @@ from datetime import datetime
 import numpy as np
 
 from backend.train.drifted import drifted
-from labelloop import design_effect
 from labelloop.answers.item_scores import item_score
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
 from labelloop.gate.accept import Answers, Found
 from labelloop.labeling.config import LabelingConfig
+from labelloop.selection import design_effect
 from labelloop.spec.accept import Accept
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database

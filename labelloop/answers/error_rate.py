@@ -27,8 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop import design_effect
 from labelloop.answers.tuned import NOT_USED, tune
+from labelloop.selection import design_effect
 
 PER_PERIOD = 5
 """Smallest number of answers of a period. Fewer make the estimate vary, more miss that the error rate changes."""

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop import design_effect
 from labelloop.answers.error_rate import Z
+from labelloop.selection import design_effect
 
 RISK = 0.05
 """Largest probability with which a one-sided bound misses the truth."""

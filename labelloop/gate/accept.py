@@ -20,8 +20,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from labelloop import design_effect
 from labelloop.gate.looks import SIZES, Floats, binomial, boundaries, spent
+from labelloop.selection import design_effect
 
 STEP = 0.02
 """Share of the outputs between two thresholds of the row."""

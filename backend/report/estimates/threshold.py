@@ -9,10 +9,10 @@ import numpy as np
 from backend.report.estimates.threshold_words import sentences
 from backend.report.parts import Report, as_json
 from backend.train.certify import Look, Part, look_at
-from labelloop import design_effect
 from labelloop.errors import UnknownValue, UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
+from labelloop.selection import design_effect
 from labelloop.spec.accept import Accept
 from labelloop.store.database import Conn
 from labelloop.store.promises import certificates, scored
@@ -45,7 +45,8 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
 
     Each of "needed" has "truth" (error rate), "answers" and "own_test", both if all answers are above the threshold.
     Here "answers" is for one look with all of the chance of error, and "own_test" for the looks of this loop's test.
-    "by" is "label" if there is a curve of each label, and "can_be_by" lists what `by` takes.
+
+    If there is a curve of each label, "by" is "label"; "can_be_by" lists what `by` takes.
     Raises UsageError if there is no such loop, and UnknownValue if it has no such curves.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None

@@ -203,7 +203,7 @@ def test_a_champion_is_not_taught_its_own_labels_and_the_pipelines_still_teach(
     assert beside <= theirs
 
 
-def test_a_champion_that_was_trained_on_what_was_revoked_needs_a_person(desk: TeachingDesk) -> None:
+def test_a_champion_whose_accepted_outputs_were_revoked_needs_a_person(desk: TeachingDesk) -> None:
     made = desk.certified()
     new_champion(desk.database, "pets", desk.folder)
     with desk.database.transaction() as conn:

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks.promises import accept as planted
-from labelloop import design_effect
 from labelloop.gate import accept, looks
 from labelloop.gate.accept import Answers, begin, examine, interval, missing, needed, needed_in_looks
 from labelloop.gate.looks import SIZES, boundaries, of_model, spent
+from labelloop.selection import design_effect
 
 
 def answers(confidence: list[float], wrong: set[int] | None = None, groups: list[int] | None = None) -> Answers:

@@ -109,7 +109,7 @@ def test_a_promise_that_does_not_teach_keeps_its_hash_and_its_certificate() -> N
 
 
 @pytest.mark.parametrize("learner", ["none", "label-studio-ml"])
-def test_what_passed_teaches_no_learner_that_is_not_trained(learner: str) -> None:
+def test_teaching_needs_a_learner_that_is_trained(learner: str) -> None:
     found = faults("{error: 0.05, teach: true}", f"  learner: {learner}\n")
     assert [one for one in found if "teach" in one] == (
         ["accept.teach: the learner none is not trained: leave it out"] if learner == "none" else []

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-ALIKE = 0.2
+CORRELATION = 0.2
 """Intraclass correlation of a group's answers that is assumed before any answer is incorrect."""
-ALIKE_WEIGHT = 3.0
+CORRELATION_WEIGHT = 3.0
 """How many incorrect answers that assumption counts for."""
 EPSILON = 1e-9
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ def of_groups(losses: Floats, groups: Groups, residuals: Floats | None = None, w
     pairs = float((members * (members - 1.0)).sum())
     alike = float(products.sum()) / pairs / variance if variance > 0 else 0.0
     seen = min(float(losses.sum()), len(losses) - float(losses.sum()))
-    alike = (alike * seen + ALIKE * ALIKE_WEIGHT) / (seen + ALIKE_WEIGHT)
+    alike = (alike * seen + CORRELATION * CORRELATION_WEIGHT) / (seen + CORRELATION_WEIGHT)
     return 1.0 + min(max(alike, 0.0), 1.0) * (size - 1.0)
 
 
@@ -51,16 +51,16 @@ def of_weights_and_groups(correct: npt.NDArray[np.bool_], share: float, weights:
     """Return by how much weights and groups widen the variance of a weighted share, at least 1.
 
     It is measured by the residuals of `correct`, whose weighted mean is `share`. What is assumed is the effect of the
-    weights, and an intraclass correlation of ALIKE. `groups`: numbers from 0, shape (n,) as the others.
+    weights, and an intraclass correlation of CORRELATION. `groups`: numbers from 0, shape (n,) as the others.
     """
     sums = np.bincount(groups, weights)
     squares = float((weights**2).sum())
     assumed = len(weights) * squares / float(weights.sum()) ** 2
-    assumed *= 1.0 + ALIKE * (float((sums**2).sum()) / squares - 1.0)
+    assumed *= 1.0 + CORRELATION * (float((sums**2).sum()) / squares - 1.0)
     most = share * (1.0 - share)
     if most <= 0.0:
         return max(1.0, assumed)
     residuals = np.bincount(groups, weights * (correct - share))
     measured = float((residuals**2).sum()) / float(weights.sum()) ** 2 * len(weights) / most
     seen = float(min(correct.sum(), (~correct).sum()))
-    return max(1.0, (seen * measured + ALIKE_WEIGHT * assumed) / (seen + ALIKE_WEIGHT))
+    return max(1.0, (seen * measured + CORRELATION_WEIGHT * assumed) / (seen + CORRELATION_WEIGHT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labelloop.design_effect import ALIKE, of_groups, of_weights_and_groups
+from labelloop.selection.design_effect import CORRELATION, of_groups, of_weights_and_groups
 
 
 def test_groups_whose_answers_are_all_alike_count_as_one_answer_each() -> None:
@@ -16,7 +16,7 @@ def test_groups_whose_answers_are_all_alike_count_as_one_answer_each() -> None:
 
 
 def test_before_any_answer_is_incorrect_the_assumed_correlation_counts() -> None:
-    assert of_groups(np.zeros(30), np.arange(30) // 3) == pytest.approx(1 + ALIKE * 2)
+    assert of_groups(np.zeros(30), np.arange(30) // 3) == pytest.approx(1 + CORRELATION * 2)
     assert of_groups(np.zeros(0), np.zeros(0, dtype=np.intp)) == 1.0
 
 
@@ -27,8 +27,8 @@ def test_equal_weights_change_nothing_and_a_heavy_group_counts_more() -> None:
     assert of_groups(losses, groups, losses - losses.mean(), np.full(300, 0.25)) == pytest.approx(plain)
     crowd = np.array([0] * 10 + list(range(1, 11)))
     heavy = np.where(crowd == 0, 5.0, 1.0)
-    assert of_groups(np.zeros(20), crowd) == pytest.approx(1 + ALIKE * (110 / 20 - 1))
-    assert of_groups(np.zeros(20), crowd, None, heavy) == pytest.approx(1 + ALIKE * (2510 / 260 - 1))
+    assert of_groups(np.zeros(20), crowd) == pytest.approx(1 + CORRELATION * (110 / 20 - 1))
+    assert of_groups(np.zeros(20), crowd, None, heavy) == pytest.approx(1 + CORRELATION * (2510 / 260 - 1))
 
 
 def test_weights_alone_widen_a_share_by_kishs_effect() -> None:
