@@ -91,7 +91,7 @@ def choose(
         except Failed as exc:
             return learner, {**tried, "given_up": str(exc)}
         found.append(_measured(candidate, proba, codes))
-    leads = [_lead(found[0].losses - one.losses) for one in found]
+    leads = [lead(found[0].losses - one.losses) for one in found]
     best = max(range(len(found)), key=lambda i: (leads[i], -i))
     tried["tried"] = [
         {"params": dict(one.params), "right": round(one.right * len(rows)), "of": len(rows)} for one in found
@@ -227,7 +227,7 @@ def _losses(scores: Floats, answers: Ints) -> Floats:
     return found
 
 
-def _lead(gains: Floats) -> float:
+def lead(gains: Floats) -> float:
     """Return the sum of the gains less MIN_LEAD times its standard error; 0 for equals."""
     return float(gains.sum() - MIN_LEAD * np.sqrt(((gains - gains.mean()) ** 2).sum()))
 
