@@ -65,9 +65,9 @@ def choose(
 ) -> tuple[Auto, dict[str, Any] | None]:
     """Return the learner with the chosen recipe, and the recipes tried; None if none were.
 
-    `fixed`: parameters that loop.yaml sets. With `recipe` among them nothing is chosen. A recipe replaces the first
-    one, which holds back from mistakes, only if its mean loss is lower by more than MIN_LEAD standard errors of the
-    paired difference (after Breiman et al. 1984, section 3.4.3): the largest such lead wins. The same rows and seed
+    `fixed`: parameters that loop.yaml sets. With `recipe` among them nothing is chosen. The first recipe holds back
+    from mistakes. Another replaces it only if its mean loss is lower by more than MIN_LEAD standard errors of the
+    paired difference (after Breiman et al. 1984, section 3.4.3). The largest such lead wins. The same rows and seed
     choose the same recipe, unless time runs out.
     """
     from backend.learners.texts.auto import CANDIDATES

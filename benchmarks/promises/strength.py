@@ -1,4 +1,4 @@
-"""How closely the learner `vectors` should follow answers that contain mistakes: its accuracy at several C.
+"""Accuracy of the learner `vectors` at several C, with few answers that contain mistakes.
 
 `python -m benchmarks.promises.strength --data FOLDER [--set NAME] [--answers N] [--seeds 3] [--json FILE]`. The sets,
 orders and mistakes are those of benchmarks.promises.recipes, and the embeddings are the default sentence vectors. `run`
