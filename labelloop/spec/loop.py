@@ -179,6 +179,8 @@ class LoopSpec(Strict):
         for name in ("control_weight", "blind"):  # younger than stored specs, too
             if getattr(self.queue, name) in ({}, None):
                 del content["queue"][name]
+        if self.accept is not None and not self.accept.teach:
+            del content["accept"]["teach"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property

@@ -194,11 +194,8 @@ def test_scoring_gets_vectors_from_children_and_keeps_them(database: Database, s
     spec = sentences_spec(words)
     data = submitted(database, spec)
     version(database, settings, "texts", fitted("text", data[:4], ["ham", "spam"] * 2, field="text"), champion=True)
-    children = Children(threading.Event(), most=1)
-    try:
+    with Children(threading.Event(), most=1) as children:
         assert prelabel(database, "texts", settings.models_dir, encoding=children.of) == len(TEXTS)
-    finally:
-        children.end_unused(0)
     assert len(rows(database, "select from sentence_vectors")) == len(TEXTS)
     np.testing.assert_array_equal(
         vectors_of(with_vectors(database, spec, data, _nothing_is_missing), "text", encoder(words)),
