@@ -14,6 +14,7 @@ from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
 from labelloop.spec.loop import LoopSpec
 from labelloop.threads import one_thread
@@ -117,7 +118,9 @@ def without_leaks(
     `field`: the field of the data that copies are found by; None if copies are not looked for. `part` names the rows.
     """
     groups = {row.group_key for row in others}
-    values = [[None if field is None else value_at(row.data, field) for row in some] for some in (rows, others)]
+    values = [
+        [None if field is None else text_of(value_at(row.data, field)) for row in some] for some in (rows, others)
+    ]
     copies = _copies(*values)
     in_groups = [row for row in rows if row.group_key in groups]
     alone = [(row, copy) for row, copy in zip(rows, copies, strict=True) if row.group_key not in groups]
@@ -142,13 +145,13 @@ def labels_in(config: LabelingConfig, answer: str) -> list[str]:
         return [answer]
 
 
-def _copies(training: Sequence[object], held_out: Sequence[object]) -> list[int | None]:
+def _copies(training: Sequence[str | None], held_out: Sequence[str | None]) -> list[int | None]:
     """Return for each value the position of a held-out value that is nearly the same text, or the same picture.
 
     None if there is no such value.
     """
-    where = {value: position for position, value in reversed(list(enumerate(held_out))) if isinstance(value, str)}
-    found = [where.get(value) if isinstance(value, str) else None for value in training]
+    where = {value: position for position, value in reversed(list(enumerate(held_out))) if value is not None}
+    found = [None if value is None else where.get(value) for value in training]
     ours = [i for i, value in enumerate(training) if _is_text(value) and found[i] is None]
     theirs = [i for i, value in enumerate(held_out) if _is_text(value)]
     texts, others = [str(training[i]) for i in ours], [str(held_out[i]) for i in theirs]

@@ -76,12 +76,9 @@ def _rate(length: int, budget_s: float) -> float:
 
 def _memory() -> Measured:
     """The process that encodes, after it has encoded."""
-    children = Children(threading.Event(), most=1)
-    try:
+    with Children(threading.Event(), most=1) as children:
         children.of("", idle=False)(["a text"])
         found = Path(f"/proc/{children._resting[0]._process.pid}/smaps_rollup").read_text()
-    finally:
-        children.end_unused(0)
     pss = sum(map(int, re.findall(r"^Pss:\s+(\d+) kB", found, re.MULTILINE))) / 1024
     return Measured(ENCODE_MEMORY, [pss], f"PSS; it ends a minute after its last text ({USE})")
 

@@ -160,7 +160,7 @@ def test_examples_are_drawn_from_the_answers_and_are_the_version(server: ChatSer
 
 def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
     learner = zero_shot(server)
-    data: list[dict[str, object]] = [{"text": "spam"}, {"text": 12}, {"other": 1}]
+    data: list[dict[str, object]] = [{"text": "spam"}, {"text": ["spam"]}, {"other": 1}]
     for use in (
         lambda: learner.check(data),
         lambda: learner.predict(data),
