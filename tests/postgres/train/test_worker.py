@@ -17,7 +17,6 @@ from backend.encode.children import Children as Encoders
 from backend.train.child import Children
 from backend.train.retrain import heal
 from backend.worker import checks, duties
-from labelloop.process import priority
 from labelloop.process.settings import Settings
 from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
@@ -26,12 +25,6 @@ from tests.support.backend_factory import settings_for
 from tests.support.network.tcp import Line
 from tests.support.workers.backend_worker import in_the_middle_of_training, latest, texts_loop, until, worker
 from tests.support.workers.processes import children, gone, jobs_of_ours
-
-
-@pytest.fixture(autouse=True)
-def _children_take_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere they give way to everything; here they are waited for, on a machine that may be busy."""
-    monkeypatch.setattr(priority, "NICENESS", 0)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from backend.encode.encoder import checked
 from labelloop.errors import Failed, SettingsError
 from labelloop.process import priority
 from tests.support.hops.encoders import model2vec_folder, onnx_folder
+from tests.support.judged_loop import _training_takes_its_turn as _training_takes_its_turn
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +28,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def words(tmp_path: Path) -> str:
     return str(onnx_folder(tmp_path / "words"))
-
-
-@pytest.fixture(autouse=True)
-def _children_take_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere they give way to everything; here they are waited for, on a machine that may be busy."""
-    monkeypatch.setattr(priority, "NICENESS", 0)
 
 
 Mine = Callable[[], list[psutil.Process]]
