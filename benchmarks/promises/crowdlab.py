@@ -3,8 +3,8 @@
 `python -m benchmarks.promises.crowdlab --data FOLDER [--set NAME] [--seeds N]`. The crowd sets of the folder have no
 text, so people are planted on sets with text and label. PEOPLE answer ITEMS items; each of them is correct with a
 probability of 50 to 95 %. A mistake is any other label (*any*), or mostly the next one (*next*), as people share
-mistakes. The learner `sentences` is trained as in a run, on the answers by Dawid-Skene with their certainty as weight,
-and speaks about an item by a model that was not trained on it. Of its probabilities two are used, as many as are stored.
+mistakes. The learner `sentences` is trained as in a run, on the answers by Dawid-Skene with their certainty as weight.
+A model that was not trained on an item speaks about it. Only two of its probabilities are used, as many as are stored.
 
 Accuracy is that of the most probable label among those that somebody gave; equally frequent ones count with the
 expected accuracy of a draw. The interval is that of the mean difference over the seeds (Student's t). No goal was set.
@@ -26,7 +26,7 @@ from sklearn.model_selection import KFold
 from backend.encode import encoder
 from backend.encode.items import with_vector
 from backend.learners import make
-from backend.learners.calibrate import FOLDS, fit_fold, tempered, temperature_of
+from backend.learners.calibrate import FOLDS, fit_fold, temperature_of, tempered
 from benchmarks.promises.recipes import Set, sets_in
 from labelloop.answers import crowdlab
 from labelloop.answers.dawid_skene import Estimate, Ints, estimate
@@ -35,7 +35,7 @@ from labelloop.threads import one_thread
 
 Floats = npt.NDArray[np.float64]
 ITEMS = {"banking77": 1_500}
-MOST = 600
+OTHERS = 600
 """Items of any other set."""
 PEOPLE = 12
 ACCURACY = (0.5, 0.95)
@@ -74,7 +74,8 @@ def main(data: Path, names: tuple[str, ...], seeds: int) -> None:
     """Print the table of docs/engineers/consensus.md about CROWDLAB."""
     click.echo("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     for one in sets_in(data, names):
-        for shared in (0.0, SHARED):
+        # With two labels, any other label is the next one.
+        for shared in (0.0, SHARED)[: one.labels.max()]:
             for line in table(one, shared, seeds):
                 click.echo("| " + " | ".join(line) + " |")
 
@@ -94,7 +95,7 @@ def table(one: Set, shared: float, seeds: int) -> Iterator[tuple[str, ...]]:
 def measure(one: Set, opinions: int, shared: float, seed: int) -> Found:
     """Return the accuracies with so many answers an item."""
     rng = np.random.default_rng([seed, 12])
-    rows = rng.permutation(len(one.texts))[: ITEMS.get(one.name, MOST)]
+    rows = rng.permutation(len(one.texts))[: ITEMS.get(one.name, OTHERS)]
     truth, labels = one.labels[rows].astype(np.intp), int(one.labels.max()) + 1
     said = planted(truth, labels, opinions, shared, rng)
     votes = np.zeros((len(rows), labels))

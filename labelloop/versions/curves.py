@@ -14,9 +14,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 EXPONENTS = (0.05, 4.0)
-"""Of the power laws: from a curve that hardly flattens to one that flattens at once."""
+"""Exponents of the power laws: from a curve that hardly flattens to one that flattens at once."""
 DELAYS = (0.0, 1.0, 4.0)
-"""Of the power laws, as multiples of the largest version's answers."""
+"""Delays of the power laws, as multiples of the largest version's answers."""
 TOPS = (0.7, 0.85, 1.0)
 """Accuracies to which the logistic curves rise."""
 SMALLEST = 1e-4
@@ -33,7 +33,7 @@ class PowerLaws:
     """Distance from the largest version to `top`, shape (1, n_rise, n_forms); below 0 in a curve that falls."""
     delay: Floats
     exponent: Floats
-    """Of each form, shape (n_forms,)."""
+    """Delay and exponent of each form, shape (n_forms,)."""
     powers: Floats
     """Power of each form at the versions, shape (n_forms, n_versions)."""
     prior: Floats

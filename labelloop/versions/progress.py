@@ -177,19 +177,20 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
     logs = []
     for noise in NOISE:
         covariance = shared + np.eye(len(x)) * noise**2
-        precision = np.linalg.inv(covariance)
+        precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
         volume = np.linalg.slogdet(covariance)[1]
         of_each = [prior + one.prior - 0.5 * (one.distance(y, precision) + volume) for one in families]
         logs.append(np.concatenate(of_each, axis=2))
     weights = np.exp(np.stack(logs) - np.max(logs)).ravel()
     chosen = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(DRAWS)) / DRAWS * weights.sum())
-    of_noise, *place = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *logs[0].shape))
+    place = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *logs[0].shape))
+    of_noise, of_last, of_rise, of_form = place
     paths = np.empty((DRAWS, len(TIMES)))
     begins = 0
     for one in families:
         forms = one.prior.shape[2]
-        mine = (place[2] >= begins) & (place[2] < begins + forms)
-        paths[mine] = one.paths(*(part[mine] for part in place[:2]), place[2][mine] - begins, TIMES)
+        mine = (of_form >= begins) & (of_form < begins + forms)
+        paths[mine] = one.paths(of_last[mine], of_rise[mine], of_form[mine] - begins, TIMES)
         begins += forms
     paths = _deviating(paths, rng)
     return Curve(seen, paths, np.array(NOISE)[of_noise] * rng.standard_normal(DRAWS))

@@ -55,7 +55,7 @@ def test_with_many_labels_the_forecast_does_not_level_off_too_early() -> None:
     assert abs(np.mean(off)) < 0.06
 
 
-def test_nothing_is_said_beyond_the_reach_or_before_the_largest_version() -> None:
+def test_a_size_beyond_the_reach_or_before_the_largest_version_is_refused() -> None:
     curve = progress.curve(SIZES, planted(lambda n: 0.95 - 1.9 * n**-0.5, 2), np.random.default_rng(0))
     for size in (399, 1201):
         with pytest.raises(ValueError, match="not within 1 to 3 times 400"):
