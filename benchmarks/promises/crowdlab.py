@@ -121,7 +121,9 @@ def with_learner(said: Answers, posterior: Floats, learner: Floats) -> Floats:
     among = place[said.item] >= 0
     both = crowdlab.weights(place[said.item][among], said.person[among], said.label[among], learner[spoken], PEOPLE)
     found = posterior.copy()
-    for i in [] if both is None else spoken.tolist():
+    if both is None:
+        return found
+    for i in spoken.tolist():
         mine = said.item == i
         answers = zip(both.people[said.person[mine]].tolist(), said.label[mine].tolist(), strict=True)
         found[i] = both.posterior(list(answers), learner[i])
