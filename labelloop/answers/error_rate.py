@@ -29,14 +29,11 @@ import numpy.typing as npt
 
 from labelloop.answers.evenness import unevenness
 from labelloop.answers.tuned import NOT_USED, tune
+from labelloop.selection import design_effect
 
 PER_PERIOD = 5
 """Smallest number of answers of a period. Fewer make the estimate vary, more miss that the error rate changes."""
 MOST_PERIODS = 10
-ALIKE = 0.2
-"""Intraclass correlation of a group's answers that is assumed before any answer is incorrect."""
-ALIKE_WEIGHT = 3.0
-"""How many incorrect answers that assumption counts for."""
 NEGLIGIBLE = 0.01
 """Share of the outputs up to which a stratum without any answer does not hinder an estimate of all."""
 WANTED = 0.05
@@ -206,30 +203,12 @@ def _stratum(
     inverse = [np.divide(1.0, n, out=np.zeros_like(size), where=answers > 0) for n in (answers, seen, size)]
     spread = float((share**2 * (tuned.ratio * (inverse[0] - inverse[1]) + inverse[1] - inverse[2])).sum())
     groups, group = np.unique([row.group for row in rows], return_inverse=True)
-    spread *= _design_effect(losses, corrected - value, weights, group) * _narrower(losses, value)
+    spread *= design_effect.of_groups(losses, group, corrected - value, weights) * _narrower(losses, value)
     effective = 1.0 / spread if spread > 0 else math.inf
     sums = np.bincount(group, weights * (corrected - value))
     low, high = jeffreys(value, effective)
     rate = Rate(total, len(rows), effective, value, low, high, tuned.slope)
     return _Stratum(rate, dict(zip(groups.tolist(), sums.tolist(), strict=True)))
-
-
-def _design_effect(losses: Floats, residuals: Floats, weights: Floats, group: npt.NDArray[np.intp]) -> float:
-    """Return by how much groups widen the variance: 1 + (weighted size of a group - 1) x intraclass correlation.
-
-    Kish 1965, "Survey sampling", section 5.4. The correlation is the mean product of two residuals of one group.
-    With few incorrect (or few correct) answers it is hardly known, and drawn towards ALIKE.
-    """
-    size = float((np.bincount(group, weights) ** 2).sum() / (weights**2).sum())
-    if size <= 1.0 + 1e-9:
-        return 1.0
-    members = np.bincount(group).astype(np.float64)
-    products = np.bincount(group, residuals) ** 2 - np.bincount(group, residuals**2)
-    variance = float((residuals**2).mean())
-    alike = float(products.sum() / (members * (members - 1.0)).sum()) / variance if variance > 0 else 0.0
-    seen = min(float(losses.sum()), len(losses) - float(losses.sum()))
-    alike = (alike * seen + ALIKE * ALIKE_WEIGHT) / (seen + ALIKE_WEIGHT)
-    return 1.0 + min(max(alike, 0.0), 1.0) * (size - 1.0)
 
 
 def _narrower(losses: Floats, value: float) -> float:

@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.answers.error_rate import ALIKE, ALIKE_WEIGHT, Z
+from labelloop.answers.error_rate import Z
+from labelloop.selection import design_effect
 
 RISK = 0.05
 """Largest probability with which a one-sided bound misses the truth."""
@@ -96,37 +97,61 @@ class Judged:
     """The share of true positives among all outputs: `apparent`, corrected by TPR and TNR."""
 
     def certified(self, floor: float) -> bool:
-        """Return whether TPR and TNR are both above the floor with 95 % confidence each."""
-        return all(one.bound is not None and one.bound >= floor for one in (self.tpr, self.tnr))
+        """Return whether the judge is certified with this floor."""
+        return certified(self.tpr, self.tnr, floor)
 
 
 def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.random.Generator) -> Judged:
     """Compare a judge with people. `outputs` are all of the judge's, the answered ones among them."""
-    stratum = np.array([row.stratum for row in rows], dtype=bool)
-    judge, people = (np.array([getattr(row, who) for row in rows], dtype=bool) for who in ("judge", "people"))
-    group = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
-    weights = np.ones(len(rows))
-    for one, size in outputs.items():
-        answered = int((stratum == one).sum())
-        weights[stratum == one] = max(size.n, answered) / max(answered, 1)
-
-    def of(right: Flags, among: Flags) -> Share:
-        return _share(right[among], weights[among], group[among])
-
+    answers = _Answers(rows, outputs)
     everything = np.ones(len(rows), dtype=bool)
-    tpr, tnr = of(judge, people), of(~judge, ~people)
-    agreement = of(judge == people, everything)
+    tpr, tnr = answers.rates()
+    agreement = answers.share(answers.judge == answers.people, everything)
     total = sum(size.n for size in outputs.values())
     apparent = sum(size.positive for size in outputs.values()) / total if total else None
     return Judged(
         tpr,
         tnr,
-        of(people, everything),
+        answers.share(answers.people, everything),
         agreement,
-        _kappa(judge, people, weights, agreement.effective, rng),
+        _kappa(answers.judge, answers.people, answers.weights, agreement.effective, rng),
         apparent,
         corrected(apparent, total, tpr, tnr),
     )
+
+
+def rates(rows: Sequence[Compared], outputs: Mapping[bool, Outputs]) -> tuple[Share, Share]:
+    """Return TPR and TNR alone, on which a certificate rests. `outputs` as in `judged`."""
+    return _Answers(rows, outputs).rates()
+
+
+def certified(tpr: Share, tnr: Share, floor: float) -> bool:
+    """Return whether TPR and TNR are both above the floor with 95 % confidence each."""
+    return all(one.bound is not None and one.bound >= floor for one in (tpr, tnr))
+
+
+class _Answers:
+    """People's answers and the judge's verdicts as arrays of shape (n,)."""
+
+    def __init__(self, rows: Sequence[Compared], outputs: Mapping[bool, Outputs]) -> None:
+        stratum = np.array([row.stratum for row in rows], dtype=bool)
+        self.judge, self.people = (
+            np.array([getattr(row, who) for row in rows], dtype=bool) for who in ("judge", "people")
+        )
+        groups = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
+        self._group: npt.NDArray[np.intp] = groups
+        self.weights = np.ones(len(rows))
+        for one, size in outputs.items():
+            answered = int((stratum == one).sum())
+            self.weights[stratum == one] = max(size.n, answered) / max(answered, 1)
+
+    def rates(self) -> tuple[Share, Share]:
+        """Return TPR and TNR."""
+        return self.share(self.judge, self.people), self.share(~self.judge, ~self.people)
+
+    def share(self, right: Flags, among: Flags) -> Share:
+        """Return the share of `right` among the answers in `among`."""
+        return _share(right[among], self.weights[among], self._group[among])
 
 
 def more_needed(share: Share, floor: float) -> int | None:
@@ -194,30 +219,11 @@ def _share(right: Flags, weights: Floats, group: npt.NDArray[np.intp]) -> Share:
     if not n:
         return Share(0, 0.0)
     value = float(weights[right].sum() / weights.sum())
-    effective = n / _design_effect(right, value, weights, group)
+    effective = n / design_effect.of_weights_and_groups(right, value, weights, group)
     yes, no = value * effective + 0.5, (1.0 - value) * effective + 0.5
     low, high, bound = (float(betaincinv(yes, no, at)) for at in (0.025, 0.975, RISK))
     low, bound = (0.0, 0.0) if value <= 0.0 else (low, bound)
     return Share(n, effective, value, min(low, value), 1.0 if value >= 1.0 else max(high, value), bound)
-
-
-def _design_effect(right: Flags, value: float, weights: Floats, group: npt.NDArray[np.intp]) -> float:
-    """Return by how much weights and groups widen the variance, at least 1.
-
-    It is measured by the residuals, as far as there are some of both kinds, and else assumed: Kish's effect of the
-    weights (1965, "Survey sampling", section 11.7), and an intraclass correlation of ALIKE.
-    """
-    sums = np.bincount(group, weights)
-    squares = float((weights**2).sum())
-    assumed = len(weights) * squares / float(weights.sum()) ** 2
-    assumed *= 1.0 + ALIKE * (float((sums**2).sum()) / squares - 1.0)
-    most = value * (1.0 - value)
-    if most <= 0.0:
-        return max(1.0, assumed)
-    residuals = np.bincount(group, weights * (right - value))
-    measured = float((residuals**2).sum()) / float(weights.sum()) ** 2 * len(weights) / most
-    seen = float(min(right.sum(), (~right).sum()))
-    return max(1.0, (seen * measured + ALIKE_WEIGHT * assumed) / (seen + ALIKE_WEIGHT))
 
 
 def _kappa(judge: Flags, people: Flags, weights: Floats, effective: float, rng: np.random.Generator) -> Number:

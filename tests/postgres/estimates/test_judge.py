@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report.estimates.judge import judge_report
+from backend.report.estimates.judge import judge_report, judge_standing
 from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.store.database import Database
@@ -128,6 +128,28 @@ def test_a_new_version_of_the_judge_and_a_new_form_make_the_certificate_stale(
     unknown = judge(database, tmp_path, "--model-version", "judge-9")
     assert unknown.exit_code == 2
     assert "there are: 'judge-2', 'judge-1'" in unknown.stderr
+
+
+@pytest.mark.parametrize("judge", ["good", "stale", "new"])
+def test_the_standing_says_the_same_as_the_report_without_its_costly_figures(database: Database, judge: str) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(1_000, tpr=0.95, tnr=0.95)
+        if judge != "new":
+            loop.draw(ids)
+            loop.answer(ids)
+    with database.transaction() as conn:
+        loop.conn = conn
+        if judge == "stale":
+            loop.come(5, tpr=0.95, tnr=0.95, version="judge-2", name="new")
+        spec = loops.get(conn, "texts")
+        assert spec is not None
+        report, standing = judge_report(conn, "texts"), judge_standing(conn, spec)
+    assert standing is not None
+    assert standing["status"] == {"good": "certified", "stale": "stale", "new": "not certified"}[judge]
+    assert standing.pop("headline") == report["sentences"][0]
+    assert standing == {key: report[key] for key in standing}
+    assert not {"kappa", "needed", "waiting", "left_out", "sentences"} & set(standing)
 
 
 def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Database, tmp_path: Path) -> None:
