@@ -236,7 +236,7 @@ def test_what_labelloop_does_not_read_no_chat_endpoint_predicts(server: ChatServ
         ({"protocol": "grpc"}, "chat or ml-backend"),
         ({"model": ""}, "must name the model"),
         ({"shots": 1000}, "shots must be 0 to 100"),
-        ({"samples": 0}, "samples 1 to 20"),
+        ({"samples": 0}, "samples must be 1 to 20"),
         ({"at_once": 0}, "above 0"),
         ({"user_env": "U"}, "named together"),
     ],
