@@ -7,7 +7,7 @@ of each stratum. There are two strata: the outputs that the trigger sends, and t
 
 - Each stratum counts with its number of outputs (post-stratification, Holt and Smith 1979, doi:10.2307/2344652). It is
   divided into periods of arrival in the same way, because people answer nearly all outputs of some weeks, and few of
-  others.
+  others; not where they answered evenly (answers/evenness.py).
 - The interval of a stratum is Jeffreys' (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286) at the effective
   number of answers (Korn and Graubard 1998, Survey Methodology 24, 193-201). Answers of one group are alike, which is
   measured by their intraclass correlation (Ridout, Demetrio and Firth 1999, doi:10.1111/j.0006-341X.1999.00137.x).
@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.answers.evenness import unevenness
 from labelloop.answers.tuned import NOT_USED, tune
 from labelloop.selection import design_effect
 
@@ -185,14 +186,16 @@ def _stratum(
     answers = np.bincount(period, minlength=len(sizes)).astype(np.float64)
     size = np.maximum(np.asarray(sizes, dtype=np.float64), answers)
     # A period in which nothing was answered counts as the answered ones do.
-    share = np.where(answers > 0, size, 0.0) / size[answers > 0].sum()
+    of_outputs = np.where(answers > 0, size, 0.0) / size[answers > 0].sum()
+    uneven = unevenness(answers, size)
+    share = uneven * of_outputs + (1.0 - uneven) * answers / len(rows)
     per_answer = np.divide(share, answers, out=np.zeros_like(share), where=answers > 0)
     weights, losses = per_answer[period], np.array([row.loss for row in rows])
     tuned, corrected, seen = NOT_USED, losses, size
     if known is not None:
         doubts = np.array([row.doubt for row in rows])
-        tuned = tune(losses, doubts, period)
-        corrected = losses - tuned.slope * (doubts - np.array([one.doubt for one in known])[period])
+        tuned = tune(losses, doubts, period, uneven)
+        corrected = losses - tuned.slope * (doubts - float(of_outputs @ [one.doubt for one in known]))
         seen = np.clip([float(one.outputs) for one in known], np.minimum(answers, size), size)
     value = min(max(float((weights * corrected).sum()), 0.0), 1.0)
     # Variance of the weighted mean, in units of the variance of one answer: of the known outputs the answered ones are
