@@ -10,9 +10,9 @@ import numpy as np
 
 from backend.report.estimates.judge_words import headline, sentences, why
 from backend.report.parts import Report
-from labelloop.answers import judge as judging
-from labelloop.answers.judge import Compared, Judged, Outputs
+from labelloop.answers.judge import Compared, Outputs, Share, at_looks, judged
 from labelloop.errors import UnknownValue, UsageError
+from labelloop.gate.judge_looks import SIZES, OfClass, Seen, examine
 from labelloop.queue.blind import form_sha256, share
 from labelloop.queue.lanes import Lane
 from labelloop.spec.judge import JudgeSpec
@@ -32,9 +32,10 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     Keys: those of `judge_standing`, and "kappa", "base_rate", "agreement", "apparent", "corrected", "needed", "others",
     "left_out", and "sentences", which say all of it.
 
-    Rates are 0 to 1 with a 95 % interval "low" to "high", and a one-sided 95 % "bound". A figure that cannot be
-    estimated is None. Raises UsageError if there is no such loop, or if its loop.yaml names no judge,
-    and UnknownValue if no output is of this version.
+    Rates are 0 to 1 with a 95 % interval "low" to "high", and a one-sided 95 % "bound"; both are those of one look. The
+    certificate holds over all looks: "looks" has an OfClass of labelloop/gate/judge_looks.py for "positive" and for
+    "negative". A figure that cannot be estimated is None. Raises UsageError if there is no such loop, or if its
+    loop.yaml names no judge, and UnknownValue if no output is of this version.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:
@@ -47,12 +48,12 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
         )
     known = _gather(conn, spec, spec.judge, model_version)
     standing = _standing(spec, spec.judge, known)
-    found = judging.judged(*known.of(*known.now), np.random.default_rng(SEED))
+    found = judged(*known.of(*known.now), np.random.default_rng(SEED))
     report: Report = {
         **standing,
         "answers": found.agreement.answers,
         **asdict(found),
-        "needed": _needed(found, spec.judge.floor),
+        "needed": _needed(standing["looks"], found.base_rate),
         "waiting": judges.waiting(conn, loop, known.now[0]),
         "left_out": asdict(judges.left_out(conn, loop)),
     }
@@ -63,7 +64,7 @@ def judge_standing(conn: Conn, spec: LoopSpec) -> Report | None:
     """Return whether the judge of a loop is certified, without the figures that take long; None if it has none.
 
     Keys: "status" (certified, stale, not certified), "why", "positive", "floor", "judge" (the version), "form", "tpr",
-    "tnr" and "others" as in `judge_report`, and "headline", its first sentence.
+    "tnr", "looks" and "others" as in `judge_report`, and "headline", its first sentence.
     """
     if spec.judge is None:
         return None
@@ -101,22 +102,25 @@ def _gather(conn: Conn, spec: LoopSpec, judge: JudgeSpec, model_version: str | N
 
 def _standing(spec: LoopSpec, judge: JudgeSpec, known: _Known) -> Report:
     current, form = known.now
-    tpr, tnr = judging.rates(*known.of(current, form))
+    rates = at_looks(*known.of(current, form), SIZES)
+    looks = _of_classes(rates, judge.floor)
     others = _others(known, judge.floor)
-    certified = bool(current) and judging.certified(tpr, tnr, judge.floor)
+    certified = bool(current) and all(one.certified for one in looks.values())
+    was = bool(current) and all(one.passed_at is not None for one in looks.values())
     earlier = [one for one in others if one["certified"]]
     report: Report = {
         "loop": spec.name,
-        "status": "certified" if certified else "stale" if earlier else "not certified",
+        "status": "certified" if certified else "stale" if earlier or was else "not certified",
         "positive": judge.positive,
         "negative": [label for label in spec.labels if label != judge.positive],
-        "other": _negative(judge.positive, [one for one in spec.labels if one != judge.positive]),
+        "other": _other(judge.positive, spec.labels),
         "floor": judge.floor,
         "judge": current or None,
         "form": form.hex()[:12],
         "outputs": sum(row.n for row in known.said if row.model_version == current),
-        "tpr": asdict(tpr),
-        "tnr": asdict(tnr),
+        "tpr": asdict(rates["tpr"][-1]),
+        "tnr": asdict(rates["tnr"][-1]),
+        "looks": {name: asdict(one) for name, one in looks.items()},
         "blind_share": share(spec, Lane.HOLDOUT),
         "others": others,
     }
@@ -131,7 +135,8 @@ def _others(known: _Known, floor: float) -> list[Report]:
             "form": form.hex()[:12],
             "answers": len(rows),
             "newest": max(row.resolved_at for row in rows),
-            "certified": bool(version) and judging.certified(*judging.rates(*known.of(version, form)), floor),
+            "certified": bool(version)
+            and all(one.certified for one in of_classes(*known.of(version, form), floor).values()),
         }
         for (version, form), rows in known.evidence.items()
         if (version, form) != known.now
@@ -139,19 +144,39 @@ def _others(known: _Known, floor: float) -> list[Report]:
     return sorted(found, key=lambda one: str(one["newest"]), reverse=True)
 
 
-def _needed(found: Judged, floor: float) -> Report:
+def of_classes(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], floor: float) -> dict[str, OfClass]:
+    """Return what the looks say of the "positive" and of the "negative" class.
+
+    `rows` are in the order of their first answers.
+    """
+    return _of_classes(at_looks(rows, outputs, SIZES), floor)
+
+
+def _of_classes(rates: Mapping[str, Sequence[Share]], floor: float) -> dict[str, OfClass]:
+    found = {}
+    for name, rate in (("positive", "tpr"), ("negative", "tnr")):
+        *looks, now = (_seen(share) for share in rates[rate])
+        found[name] = examine(looks, now, floor)
+    return found
+
+
+def _seen(share: Share) -> Seen:
+    return Seen(share.answers, share.effective, share.value or 0.0)
+
+
+def _needed(looks: Mapping[str, Report], base: Share) -> Report:
     """Return how many more answers of each class a certificate needs, and about how many outputs to answer for them.
 
     A number is None if no number of answers is likely to give the certificate.
     """
-    base = found.base_rate
     rate = ((base.value or 0.0) * base.answers + 1.0) / (base.answers + 2.0)
-    more = {name: judging.more_needed(getattr(found, name), floor) for name in ("tpr", "tnr")}
-    each = [None if n is None else n / part for n, part in zip(more.values(), (rate, 1.0 - rate), strict=True)]
-    known = [n for n in each if n is not None]
-    total = round(max(known)) if len(known) == len(each) else None
-    return {"positive": more["tpr"], "negative": more["tnr"], "outputs": total}
+    parts = {"positive": rate, "negative": 1.0 - rate}
+    more = {name: looks[name]["needed"] for name in parts}
+    each = [n / parts[name] for name, n in more.items() if n is not None]
+    return {**more, "outputs": round(max(each)) if len(each) == len(parts) else None}
 
 
-def _negative(positive: str, others: Sequence[str]) -> str:
+def _other(positive: str, labels: Sequence[str]) -> str:
+    """Return what to call all labels but the positive one."""
+    others = [label for label in labels if label != positive]
     return others[0] if len(others) == 1 else f"not {positive}"

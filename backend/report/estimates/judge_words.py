@@ -1,18 +1,14 @@
-"""The report about a judge, in sentences."""
+"""Sentences about a judge: its certificate, missing answers, its rates, and answers that were left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from backend.report.parts import Report
 from labelloop.store.estimates.judges import LeftOut
 
-ONE_LOOK = (
-    "Plan the number of answers, give them, then look once. A person who looks every few answers until it says "
-    "certified lets a judge at the floor through in up to 21 % of cases instead of 5 %. Each `--check` is a look."
-)
-"""The 21 % are measured by `python -m benchmarks.promises.judge`: 25 looks, one after each 20 answers."""
+Report = Mapping[str, Any]
+ALL_LOOKS = "Only these looks decide. So it does not matter how often somebody opens this report or runs `--check`."
 
 
 def why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
@@ -42,28 +38,59 @@ def why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
             "No task is blind: set queue.blind above 0, and use a form that does not ask whether the pipeline's answer "
             "is correct."
         )
-    for name, words, label in (("tpr", "TPR", report["positive"]), ("tnr", "TNR", report["other"])):
-        if not report[name]["answers"]:
-            yield f"No blind answer of people is {label!r}, so its {words} is not known."
-        elif report[name]["bound"] < report["floor"]:
-            one_sided = "; this bound is one-sided, so it is above the lower end of the 95 % CI"
-            yield (
-                f"Its {words} is above {_percent(report[name]['bound'])} with 95 % confidence, and a certificate needs "
-                f"{_percent(report['floor'])}{one_sided if report[name]['bound'] > report[name]['low'] else ''}."
-            )
+    for looked, words, label in sorted(_classes(report), key=lambda one: bool(one[0]["certified"])):
+        yield from _about_looks(looked, words, label, report["floor"])
+    yield ALL_LOOKS
+
+
+def _classes(report: Report) -> Iterator[tuple[Report, str, str]]:
+    """Yield what the looks say of each class, the name of its rate, and its label."""
+    yield report["looks"]["positive"], "TPR", report["positive"]
+    yield report["looks"]["negative"], "TNR", report["other"]
+
+
+def _about_looks(looked: Report, words: str, label: str, floor: float) -> Iterator[str]:
+    """Yield why a class is not certified, and when it is looked at next."""
+    answers, passed_at, last = looked["answers"], looked["passed_at"], looked["last"]
+    if looked["certified"]:
+        yield f"Its {words} passed the look at {passed_at:,} answers {label!r}."
+        return
+    if not answers:
+        yield f"No blind answer of people is {label!r}, so its {words} is not known."
+    elif passed_at is not None:
+        yield (
+            f"Its {words} passed the look at {passed_at:,} answers {label!r}, but at the last look, at "
+            f"{last['answers']:,}, it is below {_percent(floor)}."
+        )
+    elif last is not None and last["allowed"] >= 0:
+        alike = "" if last["effective"] == last["answers"] else f", which tell as much as {last['effective']:,} would"
+        yield (
+            f"Its {words} did not pass the last look, at {last['answers']:,} answers {label!r}{alike}: the judge "
+            f"disagrees with people in {last['incorrect']:,}, and at most {last['allowed']:,} are allowed."
+        )
+    if looked["next"] is None:
+        yield f"There is no further look at its {words}."
+    else:
+        first = last is None or last["allowed"] < 0
+        yield (
+            f"The {'first' if first else 'next'} look at its {words} is at {looked['next']:,} answers {label!r}; there "
+            f"{'is' if answers == 1 else 'are'} {answers:,}."
+        )
 
 
 def headline(report: Report) -> str:
-    """Return one sentence: whether the judge is certified."""
+    """Return one paragraph: whether the judge is certified."""
     version = _version(report)
     if report["judge"] is None and not report["outputs"]:
         return f"Not certified: no verdict yet, form {report['form']}."
     if report["status"] == "certified":
+        floor, looks = _percent(report["floor"]), report["looks"]
         return (
             f"Certified: judge {version} with form {report['form']}. With 95 % confidence each, it finds more than "
-            f"{_percent(report['tpr']['bound'])} of what people call {report['positive']!r}, and more than "
-            f"{_percent(report['tnr']['bound'])} of what they call {report['other']!r} "
-            f"(floor {_percent(report['floor'])})."
+            f"{floor} of what people call {report['positive']!r}, and more than {floor} of what they call "
+            f"{report['other']!r}. The looks at {looks['positive']['passed_at']:,} answers {report['positive']!r} and "
+            f"at {looks['negative']['passed_at']:,} answers {report['other']!r} showed it, and it holds however often "
+            "people look."
         )
     if report["status"] == "stale":
         return f"Stale: an earlier certificate does not hold for judge {version} with form {report['form']}."
@@ -123,7 +150,8 @@ def _about_needed(report: Report) -> Iterable[str]:
                 f"{_percent(report[words]['value'])}, and the floor is {_percent(report['floor'])}. Improve the judge."
             )
         elif needed[name]:
-            yield f"About {_count(needed[name], 'more blind answer')} {label!r} would do for {words.upper()}."
+            look, more = report["looks"][name]["answers"] + needed[name], _count(needed[name], "more blind answer")
+            yield f"{more} {label!r} would do for {words.upper()}: it is likely to pass by the look at {look:,}."
     if needed["outputs"]:
         yield (
             f"That is about {_count(needed['outputs'], 'more output')} to answer in the lanes hold-out, audit and "
@@ -131,8 +159,6 @@ def _about_needed(report: Report) -> Iterable[str]:
         )
         if report["judge"] is not None:
             yield _about_waiting(report["waiting"], needed["outputs"])
-    if needed["outputs"] is not None:
-        yield ONE_LOOK
 
 
 def _about_waiting(waiting: int, needed: int) -> str:
