@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,6 +59,12 @@ class OfJudge(BaseModel):
     model_version: str | None = Field(None, description="Version of the judge; without it that of the newest output")
 
 
+class OfThreshold(BaseModel):
+    """Query of the report about what may pass unseen."""
+
+    by: Literal["label"] | None = Field(None, description="With `label`, a curve of each label too")
+
+
 class Pair(BaseModel):
     """Query of a comparison."""
 
@@ -104,7 +110,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/loops/<loop>/opinions"): _read("Report how many answers items took, and people's quality."),
     ("GET", "/v1/review/loops/<loop>/people"): _read("Report what each person answered and what the model became."),
     ("GET", "/v1/review/loops/<loop>/progress"): _read("Report what more answers would bring, and when to stop."),
-    ("GET", "/v1/review/loops/<loop>/threshold"): _read("Report what may pass unseen, and by which promise."),
+    ("GET", "/v1/review/loops/<loop>/threshold"): _read(
+        "Report what may pass unseen, and by which promise.", OfThreshold
+    ),
     ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
     ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),
     ("GET", "/v1/review/versions/<version_id>"): _read("Report a version."),

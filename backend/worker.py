@@ -92,6 +92,7 @@ def duties(database: Database, settings: Settings, children: Children, stop: thr
         checks=checks(database, settings, encoders),
         concurrency=CONCURRENCY,
         on_stop=stop.set,
+        on_end=encoders.end,
     )
 
 

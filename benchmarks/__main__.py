@@ -29,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
-from benchmarks.working import encode, renewal, rescore
+from benchmarks.working import compare, encode, renewal, rescore
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,
@@ -47,6 +47,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "renewal": renewal.measure,
     "answering": answering.measure,
     "encode": encode.measure,
+    "compare": compare.measure,
 }
 NEED_LABEL_STUDIO = {"adopt", "encode", "push", "pull", "submit", "memory", "renewal"}
 

@@ -21,6 +21,7 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from tests.support.servers import LabelStudio, a_database, a_postgres
 from tests.support.shared import Shared, ask_for, wanted
+from tests.support.workers.processes import jobs_of_ours
 
 # The time of an example depends more on the machine than on the tested code.
 hypothesis_settings.register_profile("labelloop", deadline=None)
@@ -33,6 +34,13 @@ def _no_up_of_ours_is_the_users_last(tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_job_of_a_file_outlives_it() -> Iterator[None]:
+    """The tests of the next file in this process find no processes of this one."""
+    yield
+    assert not jobs_of_ours()
 
 
 FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")

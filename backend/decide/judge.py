@@ -55,6 +55,7 @@ def judge(
         },
         "reviewers": reviewers(rows),
         "identity": outcome.get("identity"),
+        "accepted": outcome.get("accepted"),
     }
     return decision, decision.evaluation(outcome["trained_on"]) | more
 

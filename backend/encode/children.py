@@ -100,6 +100,7 @@ class Children:
         self._places = threading.Semaphore(self._most)
         self._lock = threading.Lock()
         self._resting: list[_Child] = []
+        self._ended = False
 
     def of(self, name: str, *, idle: bool = True) -> Callable[[Sequence[str]], Vectors]:
         """Return the function that encodes texts with the encoder of this name.
@@ -107,6 +108,18 @@ class Children:
         `idle`: in time that nothing else uses; otherwise always with a small share, for texts that somebody waits for.
         """
         return partial(self._encode, name, idle)
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the children that rest. One that still encodes is ended after its text."""
+        with self._lock:
+            self._ended = True
+        self.end_unused(0)
 
     def end_unused(self, after_s: float = KEEP_S) -> None:
         """End the children that have encoded nothing for `after_s` seconds."""
@@ -140,7 +153,11 @@ class Children:
                 child.kill()
                 raise
             with self._lock:
-                self._resting.append(child)
+                rests = not self._ended
+                if rests:
+                    self._resting.append(child)
+            if not rests:
+                child.kill()
             return found
 
     def _take(self, name: str, idle: bool) -> _Child:

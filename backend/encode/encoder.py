@@ -100,6 +100,14 @@ def sha256_of(path: Path) -> str:
         raise SettingsError(f"the sentence encoder's file {path} cannot be read: {exc.strerror}") from None
 
 
+def damaged(path: Path, why: object) -> SettingsError:
+    """Return the error for a model's file that cannot be read, with what would do."""
+    return SettingsError(
+        f"the sentence encoder's file {str(path)!r} is damaged or of another kind ({str(why)[:200]}): copy the model's "
+        "files again from their source, or name another model"
+    )
+
+
 def id_of(name: str, sha256s: Sequence[str]) -> str:
     """Return an encoder's id, from its name and the SHA-256 of each of its files."""
     return f"{name}:{hashlib.sha256(''.join(sha256s).encode()).hexdigest()[:12]}"

@@ -11,6 +11,7 @@ import numpy as np
 from backend.encode.encoder import Encoder, encoder
 from backend.encode.items import with_vector
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection.features import read_text
 from labelloop.selection.sentences import CUT, text_hash
 from labelloop.selection.vectors import Vectors
@@ -95,5 +96,5 @@ def packed(vectors: Vectors) -> list[bytes]:
 
 
 def _text(item: Data, field: str) -> str | None:
-    value = value_at(item, field)
-    return read_text(value) if isinstance(value, str) else None
+    text = text_of(value_at(item, field))
+    return None if text is None else read_text(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.encode.encoder import half, id_of, sha256_of
+from backend.encode.encoder import damaged, half, id_of, sha256_of
 from labelloop.errors import SettingsError
 from labelloop.selection.sentences import CUT
 from labelloop.selection.vectors import Vectors
@@ -41,10 +41,8 @@ class Onnx:
             )
         self._unknown = getattr(self._tokenizer.model, "unk_token", None)
         self._lock = threading.Lock()
-        try:
-            self.width = len(self._vector(self._tokenizer.encode("a")))
-        except Exception as exc:
-            raise SettingsError(f"the sentence encoder {str(path)!r} cannot encode a text: {exc}") from exc
+        self._path = path
+        self.width = len(self._vector("a", self._tokenizer.encode("a")))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
@@ -52,7 +50,7 @@ class Onnx:
             with self._lock:
                 found = self._tokenizer.encode(text[:CUT].encode(errors="replace").decode())
             if self._has_known(found):
-                vectors[place] = self._vector(found)
+                vectors[place] = self._vector(text, found, self.width)
         return half(vectors)
 
     def _has_known(self, found: Any) -> bool:
@@ -61,15 +59,27 @@ class Onnx:
             for special, token in zip(found.special_tokens_mask, found.tokens, strict=True)
         )
 
-    def _vector(self, found: Any) -> Vectors:
+    def _vector(self, text: str, found: Any, width: int | None = None) -> Vectors:
+        """Return the vector of a text, from its tokens. Raises SettingsError if there is none, or not of this width."""
         given = dict(zip(INPUTS, (found.ids, found.attention_mask, found.type_ids), strict=True))
-        rows = self._session.run(
-            None, {name: np.array([given[name]], dtype=np.int64) for name in given if name in self._takes}
-        )[0]
-        if rows.ndim == 3:
-            rows = rows.mean(axis=1, dtype=np.float64)
-        if rows.ndim != 2 or len(rows) != 1 or not np.isfinite(rows).all():
-            raise ValueError(f"its first output has the shape {rows.shape}, not (1, width) or (1, tokens, width)")
+        tokens = {name: np.array([given[name]], dtype=np.int64) for name in given if name in self._takes}
+        try:
+            rows = self._session.run(None, tokens)[0]
+            shape = rows.shape
+            if rows.ndim == 3:
+                rows = rows.mean(axis=1, dtype=np.float64)
+            if rows.ndim != 2 or len(rows) != 1 or rows.shape[1] != (width or rows.shape[1]):
+                wanted = width or "width"
+                raise ValueError(f"its first output has the shape {shape}, not (1, {wanted}) or (1, tokens, {wanted})")
+            if not np.isfinite(rows).all():
+                raise ValueError("its first output has numbers that are not finite")
+        except MemoryError:
+            raise
+        except Exception as exc:  # onnxruntime has no public class of errors
+            raise SettingsError(
+                f"the sentence encoder {str(self._path)!r} cannot encode {text[:40]!r} ({str(exc)[:200]}): copy "
+                "model.onnx and tokenizer.json again from one source, or name another model"
+            ) from exc
         vector: Vectors = rows[0].astype(np.float32)
         return vector
 
@@ -89,11 +99,11 @@ def _opened(path: Path, words: Path) -> tuple[Any, Any]:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:
-        raise SettingsError(f"the sentence encoder {str(path)!r} is no ONNX model or is damaged: {exc}") from exc
+        raise damaged(path, exc) from exc
     try:
         tokenizer = Tokenizer.from_file(str(words))
     except Exception as exc:
-        raise SettingsError(f"{str(words)!r} is no tokenizer or is damaged: {exc}") from exc
+        raise damaged(words, exc) from exc
     tokenizer.no_padding()
     if tokenizer.truncation is None:
         tokenizer.enable_truncation(MOST_TOKENS)

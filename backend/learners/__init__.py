@@ -88,7 +88,7 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
         there = ", ".join([NONE, *sorted(LEARNER_CLASSES)])
         by_path = "scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
         near = did_you_mean(name, [NONE, *LEARNER_CLASSES])
-        raise SpecError(f"no learner {name!r}{near}; there are: {there}, and {by_path}")
+        raise SpecError(f"learner.name: no learner {name!r}{near}; there are: {there}, and {by_path}")
     load_sklearn()
     module, _, found = LEARNER_CLASSES[name].rpartition(".")
     learner: type[Learner] = getattr(import_module(f"{__name__}.{module}"), found)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -98,19 +98,26 @@ def calibrate_by_folds(
     rng: np.random.Generator,
     weights: Sequence[float] | None = None,
     groups: Sequence[str] | None = None,
+    beside: Collection[int] = (),
 ) -> tuple[Learner, list[Fold]]:
     """Return the fitted learner, calibrated on its training set, and the folds that it was calibrated by.
 
     Returns it unchanged, and no folds, if there are too few answers, or if it gives neither `proba` nor evidence.
     `groups`: answers with equal values stay in one fold; None if each answer may be in any. It fits up to FOLDS
-    learners, each to most of the answers, and fewer if there are many answers.
+    learners, each to most of the answers, and fewer if there are many answers. `beside`: positions that are no answers.
+    They train each of these learners, unless a held-out answer has their group, and are never held out.
     """
     if not can_be_scaled(learner, data):
         return learner, []
     folds: list[Fold] = []
-    for training, held_out in _folds(labels, groups, int(rng.integers(2**31))):
+    answers = [i for i in range(len(labels)) if i not in beside]
+    own = range(len(labels)) if groups is None else groups
+    parts = _folds([labels[i] for i in answers], [own[i] for i in answers], int(rng.integers(2**31)))
+    for some, held_out in ([[answers[i] for i in part] for part in fold] for fold in parts):
         if sum(len(fold.held_out) for fold in folds) >= ENOUGH:
             break
+        theirs = {own[i] for i in held_out} if beside else set()
+        training = sorted([*some, *(i for i in beside if own[i] not in theirs)])
         if fold := fit_fold(learner, data, labels, training, held_out, rng, weights):
             folds.append(fold)
     return with_temperature(learner, temperature_of(folds, labels)), folds
@@ -197,18 +204,17 @@ def temperature_of(folds: Sequence[Fold], labels: Sequence[str]) -> float:
     return round(float(np.exp(found.x)), 4)
 
 
-def _folds(labels: Sequence[str], groups: Sequence[str] | None, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+def _folds(labels: Sequence[str], groups: Sequence[object], seed: int) -> Iterator[tuple[list[int], list[int]]]:
     """Yield positions to train on and held-out positions; none if there are too few answers or all are the same."""
-    if len(labels) < MIN_ANSWERS or len(set(labels)) < 2 or len(set(groups or range(len(labels)))) < FOLDS:
+    if len(labels) < MIN_ANSWERS or len(set(labels)) < 2 or len(set(groups)) < FOLDS:
         return
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    own = list(range(len(labels))) if groups is None else list(groups)
     # Labels with fewer answers than folds cannot be in each fold: scikit-learn warns, and fails if all labels are rare.
     few = {label for label, n in Counter(labels).items() if n < FOLDS}
     strata = ["" if label in few else label for label in labels]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        for training, held_out in folds.split(np.zeros(len(labels)), strata, own):
+        for training, held_out in folds.split(np.zeros(len(labels)), strata, list(groups)):
             yield training.tolist(), held_out.tolist()
 
 

@@ -15,10 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from backend.encode.static import MODEL_FILES, opened
 from labelloop.errors import SettingsError
-
-MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
-"""Files that model2vec reads: configuration, words and vectors. None of them holds code."""
 
 
 class Embedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -67,8 +65,9 @@ def digest(folder: str, expected: str = "") -> str:
 
 @cache
 def model(folder: str, sha256: str) -> Any:
-    """Return the model, which each process reads once."""
+    """Return the model, which each process reads once. Raises SettingsError if it is damaged or not this one."""
     digest(folder, sha256)
-    from model2vec import StaticModel
-
-    return StaticModel.from_pretrained(folder)
+    try:
+        return opened(Path(folder))
+    except SettingsError as exc:
+        raise SettingsError(f"learner.params.embeddings: {exc}") from None

@@ -36,8 +36,8 @@ class Estimator(Through):
         made = self._made()
         if not hasattr(made, "predict_proba"):
             raise SpecError(
-                f"learner: {path} with these parameters has no predict_proba, and outputs cannot be ranked without "
-                "probabilities; use sklearn.calibration.CalibratedClassifierCV with the parameter estimator: "
+                f"learner.name: {path} with these parameters has no predict_proba, and outputs cannot be ranked "
+                "without probabilities; use sklearn.calibration.CalibratedClassifierCV with the parameter estimator: "
                 f"{{name: {path}}}"
             )
 
@@ -68,33 +68,38 @@ class Estimator(Through):
         return _estimator(self.path, self.own)
 
 
-def _estimator(path: str, params: Mapping[str, Any]) -> Any:
-    """Return the estimator at this path, unfitted. Raises SpecError if there is none or its parameters are invalid."""
+def _estimator(path: str, params: Mapping[str, Any], key: str = "learner") -> Any:
+    """Return the estimator at this import path, unfitted. `key`: the key of loop.yaml that has its name and parameters.
+
+    Raises SpecError if there is none or its parameters are invalid.
+    """
     if not PUBLIC.fullmatch(path):
-        raise SpecError(f"learner: {path!r} is not an import path in scikit-learn, such as sklearn.svm.SVC")
+        raise SpecError(f"{key}.name: {path!r} is not an import path in scikit-learn, such as sklearn.svm.SVC")
     module, _, name = path.rpartition(".")
     try:
         made: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as exc:
-        raise SpecError(f"learner: {path} cannot be imported: {exc}") from None
+        raise SpecError(f"{key}.name: {path} cannot be imported: {exc}") from None
     if not (inspect.isclass(made) and issubclass(made, BaseEstimator)) or inspect.isabstract(made):
-        raise SpecError(f"learner: {path} is not an estimator")
+        raise SpecError(f"{key}.name: {path} is not an estimator")
     known = sorted(inspect.signature(made).parameters)
     for param in params:
         if param not in known:
-            raise SpecError(f"learner.params: {path} takes no {param!r}; it takes: {', '.join(known)}")
+            raise SpecError(f"{key}.params.{param}: {path} takes no such parameter; it takes: {', '.join(known)}")
     try:
-        found: Any = made(**{param: _value(value) for param, value in params.items()})
+        found: Any = made(**{param: _value(value, f"{key}.params.{param}") for param, value in params.items()})
         found._validate_params()
     except (TypeError, InvalidParameterError) as exc:
-        raise SpecError(f"learner.params: {path}: {exc}") from None
+        named = re.match(r"The '(\w+)' parameter", str(exc))
+        at = f"{key}.params.{named[1]}" if named else f"{key}.params"
+        raise SpecError(f"{at}: {path}: {exc}") from None
     if not is_classifier(found):
-        raise SpecError(f"learner: {path} is not a classifier")
+        raise SpecError(f"{key}.name: {path} is not a classifier")
     return found
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, key: str) -> Any:
     """Return a parameter as scikit-learn takes it: a JSON list as a tuple, the description of an estimator as one."""
     if isinstance(value, dict) and isinstance(value.get("name"), str) and set(value) <= {"name", "params"}:
-        return _estimator(value["name"], value.get("params", {}))
-    return tuple(_value(one) for one in value) if isinstance(value, list) else value
+        return _estimator(value["name"], value.get("params", {}), key)
+    return tuple(_value(one, key) for one in value) if isinstance(value, list) else value

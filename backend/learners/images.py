@@ -19,6 +19,8 @@ from labelloop.errors import SpecError
 from labelloop.selection.features import SIDE, colours, pixels
 
 MAX_LANDMARKS = 500
+LARGEST = 128
+"""Largest number of pixels a side that pixels and HOG features are made of; a network may see more."""
 SIDES = {"pixels": SIDE, "hog": 32, "pretrained": 128}
 """Pixels a side if `size` names none. Labelloop keeps fetched pictures with 128."""
 
@@ -27,31 +29,38 @@ class Images(Refit):
     """Reads a `data:` URI as `size` x `size` grey pixels, their HOG features, or the vector that a pretrained network
     gives the picture in colour, for a kernel logistic regression.
 
-    `model`: absolute path of an ONNX file whose first output is used as the vector; the packaged network if it is "".
-    The file is not copied: a version keeps its SHA-256 and refuses any other.
+    `model`: absolute path of an ONNX file whose first output is used as the vector. If it is "", the packaged network
+    is used. The file is not copied: a version keeps its SHA-256 and refuses any other. `colour`: whether the network
+    sees the colours of fetched pictures, and not their grey. Loops have it by default, and versions of before do not.
 
     Accuracy on scikit-learn's digits (5 orders, least-margin queries of 40): 96.3 % after 150 answers and 98.6 % after
     270. Plain logistic regression has 94.1 % and 96.4 %. Unlike an SVM, it gives probabilities.
     """
 
     name: ClassVar[str] = "images"
-    featurizer_params = ("size", "features", "model", "model_sha256")
+    featurizer_params = ("size", "features", "model", "model_sha256", "colour")
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {"C": (10.0, 100.0), "gamma": (0.5, 1.0, 2.0)}
 
     def __init__(
         self,
         field: str,
-        size: Annotated[int, Field(ge=4, le=128)] | None = None,
+        size: Annotated[int, Field(ge=4, le=224)] | None = None,
         features: Literal["pixels", "hog", "pretrained"] = "pixels",
         model: str = "",
         model_sha256: str = "",
+        colour: bool = False,
         C: Annotated[float, Field(gt=0)] = 100.0,
         gamma: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None:
         super().__init__(field)
         if model and features != "pretrained":
             raise SpecError(f"learner.params.model is for `features: pretrained`, not for {features!r}")
+        if colour and features != "pretrained":
+            raise SpecError(f"learner.params.colour is for `features: pretrained`, not for {features!r}")
+        if size and size > LARGEST and features != "pretrained":
+            raise SpecError(f"learner.params.size: at most {LARGEST} for `features: {features}`, not {size}")
         self.features = features
+        self.colour = colour
         self.size = size or SIDES[features]
         self.model = model
         self.model_sha256 = pretrained.digest(model, model_sha256) if features == "pretrained" else ""
@@ -63,11 +72,14 @@ class Images(Refit):
         own: dict[str, Any] = {"size": self.size, "features": self.features, "C": self.C, "gamma": self.gamma}
         if self.features == "pretrained":
             own |= {"model": self.model, "model_sha256": self.model_sha256}
+        if self.colour:
+            own["colour"] = True
         return {"field": self.field, **own}
 
     def read(self, value: object) -> npt.NDArray[np.float64]:
         if self.features == "pretrained":
-            return pretrained.network(self.model, self.model_sha256)(colours(value, self.size)).astype(np.float64)
+            network = pretrained.network(self.model, self.model_sha256)
+            return network(colours(value, self.size, fetched=self.colour)).astype(np.float64)
         grey = pixels(value, self.size)
         return grey if self.features == "pixels" else hog(grey.reshape(self.size, self.size))
 

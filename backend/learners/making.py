@@ -31,7 +31,7 @@ def construct(learner: type[T], params: Mapping[str, Any]) -> T:
         takes = ", ".join(known)
         if first["type"] == "unexpected_keyword_argument":
             raise SpecError(
-                f"learner.params: no {name!r} here{did_you_mean(name, known)}; there are: {takes}"
+                f"learner.params.{name}: no such parameter{did_you_mean(name, known)}; there are: {takes}"
             ) from None
         if first["type"] == "missing_argument":
             raise SpecError(f"learner.params: {name!r} is missing; there are: {takes}") from None

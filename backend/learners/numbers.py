@@ -18,6 +18,7 @@ from backend.learners.text import bag
 from backend.learners.texts.multilabel import counted
 from labelloop.errors import Unreadable
 from labelloop.labeling.kinds.number import read_number, write_number
+from labelloop.reading.texts import text_of
 from labelloop.selection.features import read_text
 
 MEMBERS = 20
@@ -119,10 +120,11 @@ class Numbers:
                 faults |= exc.faults
                 continue
             of_text = [isinstance(value, str) for value in columns[-1]]
-            wanted = 2 * sum(of_text) > len(of_text) if texts is None else texts[place]
-            words = "a text" if wanted else "a number"
-            odd = [position for position, is_text in enumerate(of_text) if is_text != wanted]
-            faults |= dict.fromkeys(odd, f"its field {name!r} is not {words}, as in the other items")
+            if 2 * sum(of_text) > len(of_text) if texts is None else texts[place]:
+                columns[-1] = [text_of(value) for value in columns[-1]]
+                continue
+            odd = [position for position, is_text in enumerate(of_text) if is_text]
+            faults |= dict.fromkeys(odd, f"its field {name!r} is not a number, as in the other items")
         if faults:
             raise Unreadable(faults)
         return columns

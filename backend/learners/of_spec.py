@@ -27,7 +27,9 @@ def learner_of(spec: LoopSpec) -> Learner:
     form = {"label_config": spec.labels_xml} if spec.learner.facts.takes_form else {}
     if form and spec.answer:
         form["answer"] = ",".join(spec.answer)
-    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
+    # A version of before has no `colour` among its parameters, and keeps to the grey that it was trained on.
+    colour = {"colour": True} if spec.learner.reads_colour else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params, **colour})
 
 
 def check(spec: LoopSpec) -> None:

@@ -28,7 +28,7 @@ from labelloop.answers import error_rate
 from labelloop.answers.error_rate import Drawn, Estimate, Rate
 from labelloop.errors import InvalidOutput
 from labelloop.outputs import fitting
-from labelloop.queue.lanes import Lane, Placement, place
+from labelloop.queue.lanes import Lane, Placement, only_without_certificate, place
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.questions import error_rate as questions
@@ -62,6 +62,9 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
     are asked a day, in UTC, is "load": the mean and the busiest day. What nobody sees is "passed", with the expected
     number of incorrect labels and its 95 % interval, None if it cannot be estimated.
 
+    With `accept`, what no certificate covers is asked too. No certificate exists before there are answers, so all of
+    that is in "asked". How many of "was" passed unseen by one, and how many of "would" one may cover, is "accepted".
+
     "budget" is what the budget would make of those that are asked (backend/report/rationed.py). It is None without a
     budget. No other number takes the budget into account.
     """
@@ -88,6 +91,8 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
                 was.add(row, row.lane, row.triggered, known_name(labels, row.label), source, answer)
             if alone:
                 would.add(row, placed.lane, placed.triggered, known_name(labels, placed.label), source, answer)
+            counts["accepted"] += row.accepted
+            counts["open"] += alone and spec.accept is not None and only_without_certificate(placed)
             asked, would_ask = row.lane != Lane.PASS and not row.repeats, placed.lane != Lane.PASS and alone
             counts["newly"] += would_ask and not asked
             counts["no_longer"] += asked and not would_ask
@@ -100,6 +105,7 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
         "since": since,
         **{name: counts[name] for name in ("outputs", "refused", "repeats", "newly", "no_longer")},
         "asked": {"was": was.asked, "would": would.asked},
+        "accepted": {"was": counts["accepted"], "would": counts["open"]},
         "lanes": {lane.value: {"was": was.lanes[lane], "would": would.lanes[lane]} for lane in Lane},
         "labels": _side_by_side(was.labels, would.labels),
         "sources": _side_by_side(was.sources, would.sources),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
 from backend.report.estimates.ended import ended_promises
-from backend.report.estimates.judge import judge_report
+from backend.report.estimates.judge import judge_standing
 from backend.report.estimates.opinions import headline, person_line
 from backend.report.estimates.progress import progress_headline
 from backend.report.parts import (
@@ -47,7 +47,7 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
     active = loops.names(conn)
     known = loops.names(conn, archived=True)
     specs = [spec for name in (known if archived else active) if (spec := loops.get(conn, name)) is not None]
-    found = [_summary(conn, spec, _judged(conn, spec)) for spec in specs]
+    found = [_summary(conn, spec, judge_standing(conn, spec)) for spec in specs]
     found.sort(key=lambda loop: (min(map(urgency, loop["needs_you"]), default=99), loop["loop"]))
     return as_json(
         {"loops": found, "archived": [name for name in known if name not in active]}, descriptions.newest(conn)
@@ -68,12 +68,12 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
-    called, reviewers, judge = descriptions.newest(conn, loop), people.names(conn, loop), _judged(conn, spec)
+    called, reviewers, judge = descriptions.newest(conn, loop), people.names(conn, loop), judge_standing(conn, spec)
     return as_json(
         {
             **_summary(conn, spec, judge),
             "error_rate": error_rate_report(conn, spec),
-            "judge": judge["sentences"][0] if judge is not None else None,
+            "judge": judge["headline"] if judge is not None else None,
             "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
@@ -94,10 +94,6 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
         },
         called,
     )
-
-
-def _judged(conn: Conn, spec: LoopSpec) -> Report | None:
-    return None if spec.judge is None else judge_report(conn, spec.name)
 
 
 def _summary(conn: Conn, spec: LoopSpec, judge: Report | None) -> Report:

@@ -80,7 +80,18 @@ def run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report:
 
 def version_line(row: JudgedVersion) -> Report:
     """Return a version as lists show it."""
-    kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at", "scores", "reasons")
+    kept = (
+        "loop",
+        "stage",
+        "learner",
+        "classes",
+        "size_bytes",
+        "trained_on",
+        "accepted",
+        "created_at",
+        "scores",
+        "reasons",
+    )
     return {**named(row.id), **picked(row, *kept)}
 
 

@@ -22,6 +22,8 @@ shows one of the two.
 """
 LOW_IN = 1.5
 """Height of a chart with two rows."""
+SQUARE_IN = {"wide": 5.0, "narrow": 5.1}
+"""Height of a chart whose two axes have one scale: a square stands in it."""
 LEFT_IN, SIDES_LEFT_IN = {"wide": 0.85, "narrow": 0.85}, {"wide": 2.4, "narrow": 1.4}
 TOP_IN = {"wide": 0.35, "narrow": 0.75}
 """Space for the legend: one row, or three."""
@@ -95,7 +97,7 @@ def _draw(kind: str, draw: Draw, size: str, data: str) -> str:
     from matplotlib.figure import Figure
 
     width, height = SIZES[size]
-    height = LOW_IN if kind == "sides" else height
+    height = LOW_IN if kind == "sides" else SQUARE_IN[size] if kind == "calibration" else height
     # "none": text stays text. Without a salt the ids are random.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache belong to the process
@@ -133,8 +135,9 @@ def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
         seen = [b for b in bins[side] if b["n"] and b["confidence"] is not None and b["accuracy"] is not None]
         if seen:
             confidence, accuracy = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
-            axes.plot(confidence, accuracy, color=colour, marker=marker, linewidth=1, label=side)
+            axes.plot(confidence, accuracy, color=colour, marker=marker, linewidth=1, label=side, clip_on=False)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
+    axes.set_aspect("equal", anchor="W")
     legend(axes)
 
 

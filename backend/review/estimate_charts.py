@@ -25,11 +25,17 @@ def of_accuracy(report: Mapping[str, Any]) -> Mapping[str, str]:
 def of_judge(report: Mapping[str, Any]) -> Mapping[str, str]:
     """Draw TPR and TNR with their intervals and the floor; "" if neither is known."""
     rows = [
-        {"label": label, "name": name, **_ends(report[name]), "bound": report[name]["bound"]}
-        for name, label in (("tpr", report["positive"]), ("tnr", report["other"]))
+        {
+            "label": label,
+            "name": name,
+            **_ends(report[name]),
+            "bound": report[name]["bound"],
+            "certified": report["looks"][part]["certified"],
+        }
+        for name, part, label in (("tpr", "positive", report["positive"]), ("tnr", "negative", report["other"]))
         if _ends(report[name])
     ]
-    data = {"floor": report["floor"], "certified": report["status"] == "certified", "rows": rows} if rows else None
+    data = {"floor": report["floor"], "rows": rows} if rows else None
     return {"rates": charts.drawn("judge_rates", _rates, data)}
 
 
@@ -62,7 +68,7 @@ def _by_week(axes: Any, weeks: list[dict[str, Any]]) -> None:
 def _rates(axes: Any, data: dict[str, Any]) -> None:
     rows = data["rows"]
     for place, row in enumerate(rows):
-        colour = charts.CHALLENGER if row["bound"] >= data["floor"] else charts.CHAMPION
+        colour = charts.CHALLENGER if row["certified"] else charts.CHAMPION
         axes.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, linewidth=3)
         axes.scatter([100 * row["value"]], [place], color=colour, marker="o", s=60)
         axes.scatter([100 * row["bound"]], [place], color=colour, marker="|", s=240, linewidths=2)

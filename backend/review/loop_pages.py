@@ -71,5 +71,5 @@ PAGES: Mapping[str, LoopPage] = {
     "opinions": LoopPage(opinions_report, opinions_charts),
     "people": LoopPage(_people),
     "progress": LoopPage(progress_report, progress_charts.drawn),
-    "threshold": LoopPage(threshold_report, threshold_charts.curves),
+    "threshold": LoopPage(threshold_report, threshold_charts.curves, takes=("by",)),
 }

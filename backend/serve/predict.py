@@ -15,7 +15,7 @@ from backend.learners.others import deadline
 from backend.serve.champions import Serving
 from backend.serve.forms import Fit, fit, named
 from backend.serve.turns import Label, Turns
-from labelloop.errors import Busy, Retriable
+from labelloop.errors import Busy, Retriable, SettingsError
 from labelloop.labeling import results
 from labelloop.labeling.config import SHOWN_LABEL
 from labelloop.store.database import Database
@@ -28,8 +28,8 @@ always find a free one.
 """
 BUDGET_S, BUDGET_TASK_S = 5.0, 0.06
 """A request for 1 task has 5 s, one for 1000 has 65 s; Label Studio gives up after 100 s."""
-REMEMBERED_FORM_FAULTS = 1_000
-"""Form differences that are remembered, so that each is logged once."""
+REMEMBERED_WARNINGS = 1_000
+"""Warnings that are remembered, so that each is logged once."""
 logger = logging.getLogger(__name__)
 
 
@@ -81,7 +81,7 @@ class Predictor:
             until = time.monotonic() + BUDGET_S + BUDGET_TASK_S * len(tasks)
             turns = self._turns.setdefault(now.loop, Turns())
             # The pictures of open tasks were fetched when the tasks were scored, so no annotator waits for one here.
-            data = with_inputs(self._database, None, now.spec, [task["data"] for task in tasks])
+            data = self._inputs(now, [task["data"] for task in tasks])
             with deadline.within(deadline.ANNOTATOR_S):
                 labels = turns.predict(now.learner, data, until)
         blind = self._blind(now.loop, tasks)
@@ -93,6 +93,14 @@ class Predictor:
             }
             for task, (label, confidence), shows_none in zip(tasks, labels, blind, strict=True)
         ]
+
+    def _inputs(self, now: Serving, data: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Return the items with their kept pictures and vectors; without those if the loop's encoder is unusable."""
+        try:
+            return with_inputs(self._database, None, now.spec, data)
+        except SettingsError as exc:  # the loop was changed after the model was trained
+            self._say_once((now.loop, now.version, str(exc)), "loop %s: %s", now.loop, exc)
+            return data
 
     def _result(self, now: Serving, label: str | None, data: Mapping[str, Any]) -> list[dict[str, Any]]:
         return results.preselect(now.spec.config, label, data.get(SHOWN_LABEL) or None, data)
@@ -124,15 +132,20 @@ class Predictor:
     def _log(self, now: Serving, found: Fit) -> None:
         """Log each difference once, not with every request."""
         difference = (now.loop, now.version, *found.faults, *found.unseen)
-        if not (found.faults or found.unseen) or difference in self._logged:
-            return
-        if len(self._logged) >= REMEMBERED_FORM_FAULTS:
-            self._logged.clear()
-        self._logged.add(difference)
         if found.faults:
-            logger.warning("loop %s: the form in Label Studio does not fit: %s", now.loop, "; ".join(found.faults))
-        else:
-            logger.warning("loop %s: version %s was never trained on: %s", now.loop, now.version, named(found.unseen))
+            what = "loop %s: the form in Label Studio does not fit: %s"
+            self._say_once(difference, what, now.loop, "; ".join(found.faults))
+        elif found.unseen:
+            what = "loop %s: version %s was never trained on: %s"
+            self._say_once(difference, what, now.loop, now.version, named(found.unseen))
+
+    def _say_once(self, mark: tuple[str, ...], what: str, *facts: object) -> None:
+        if mark in self._logged:
+            return
+        if len(self._logged) >= REMEMBERED_WARNINGS:
+            self._logged.clear()
+        self._logged.add(mark)
+        logger.warning(what, *facts)
 
 
 def _uuid(value: object) -> UUID | None:

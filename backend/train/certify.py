@@ -20,6 +20,7 @@ from labelloop.gate import accept as gate
 from labelloop.gate import looks
 from labelloop.gate.accept import Answers, Found
 from labelloop.labeling.config import LabelingConfig
+from labelloop.selection import design_effect
 from labelloop.spec.accept import Accept
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -97,7 +98,7 @@ def certify(conn: Conn, spec: LoopSpec, *, drift: bool = True) -> Certificate | 
         return None
     who = scored.labeller(conn, spec.name)
     if now is not None and (why := _overtaken(spec, now, who)):
-        certificates.end(conn, now.id, why)
+        certificates.end(conn, now.id, why, succeeded=now.basis == trials.basis(spec))
         now = None
     if who is None or not who.version:
         return None
@@ -249,7 +250,7 @@ def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
             continue
         later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
         newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
-        effect = gate.design_effect(newer.loss, newer.group)
+        effect = design_effect.of_groups(newer.loss, newer.group)
         n += len(newer) / effect
         wrong += float(newer.loss.sum()) / effect
     if n < 1 or gate.at_least(int(wrong), int(n), promise.error) >= BROKEN:

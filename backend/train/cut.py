@@ -14,12 +14,14 @@ from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
 from labelloop.spec.loop import LoopSpec
 from labelloop.threads import one_thread
 from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
 Item = TypeVar("Item", bound=TrainingItem | ItemToLabel)
+Trained = TypeVar("Trained", bound=TrainingItem)
 MIN_HELD_OUT_PER_LABEL = 5
 """Held-out answers that a label needs to be evaluated. With 4, all correct, the 95 % interval still reaches down to
 51 % (Wilson)."""
@@ -45,11 +47,11 @@ def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Answered
     A hash fixed the hold-out set before any answer existed, so an item that is alike on both sides leaves the training
     set.
     """
-    rows, notes = _with_known_labels(spec, rows)
+    rows, notes = with_known_labels(spec, rows)
     held_out = [row for row in rows if row.holdout]
     training = [row for row in rows if not row.holdout]
     # Rows of a table may show annotators the same text and still differ in their other fields.
-    training, more = _without_leaks(training, held_out, None if spec.learner.reads == "tabular" else field)
+    training, more = without_leaks(training, held_out, None if spec.learner.reads == "tabular" else field)
     notes += more
     training, more = readable(learner, training)
     notes += more
@@ -64,8 +66,8 @@ def held_out_now(
 
     Answers that came later can be copies of what it was trained on, or share a group with it.
     """
-    rows, notes = _with_known_labels(spec, rows)
-    kept, more = _without_leaks(rows, trained_on, None if spec.learner.reads == "tabular" else field, HOLDOUT)
+    rows, notes = with_known_labels(spec, rows)
+    kept, more = without_leaks(rows, trained_on, None if spec.learner.reads == "tabular" else field, HOLDOUT)
     return kept, notes + more
 
 
@@ -89,17 +91,7 @@ def readable(learner: Learner, rows: list[Item]) -> tuple[list[Item], list[str]]
     return rows, []
 
 
-def labels_in(config: LabelingConfig, answer: str) -> list[str]:
-    """Return the different labels that an answer names; the answer itself if it cannot be read."""
-    if answer in config.labels:
-        return [answer]
-    try:
-        return list(kinds.of(config.answer).labels_in(config.answer, answer))
-    except ValueError:
-        return [answer]
-
-
-def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[list[AnsweredItem], list[str]]:
+def with_known_labels(spec: LoopSpec, rows: Sequence[Trained]) -> tuple[list[Trained], list[str]]:
     """Leave out the answers with a label that was removed from the labeling config; return a note on them."""
     known = set(spec.labels)
     if not known:  # numbers have no labels
@@ -118,15 +110,17 @@ def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[li
     ]
 
 
-def _without_leaks(
-    rows: list[AnsweredItem], others: Sequence[TrainingItem], field: str | None, part: str = TRAINING
-) -> tuple[list[AnsweredItem], list[str]]:
+def without_leaks(
+    rows: list[Trained], others: Sequence[TrainingItem], field: str | None, part: str = TRAINING
+) -> tuple[list[Trained], list[str]]:
     """Leave out of `rows` the groups of the others, and the copies and near-duplicates of those items.
 
     `field`: the field of the data that copies are found by; None if copies are not looked for. `part` names the rows.
     """
     groups = {row.group_key for row in others}
-    values = [[None if field is None else value_at(row.data, field) for row in some] for some in (rows, others)]
+    values = [
+        [None if field is None else text_of(value_at(row.data, field)) for row in some] for some in (rows, others)
+    ]
     copies = _copies(*values)
     in_groups = [row for row in rows if row.group_key in groups]
     alone = [(row, copy) for row, copy in zip(rows, copies, strict=True) if row.group_key not in groups]
@@ -141,13 +135,23 @@ def _without_leaks(
     return kept, [f"{len(rows) - len(kept)} of {len(rows)} answers left out of {part}: {', '.join(reasons)}"]
 
 
-def _copies(training: Sequence[object], held_out: Sequence[object]) -> list[int | None]:
+def labels_in(config: LabelingConfig, answer: str) -> list[str]:
+    """Return the different labels that an answer names; the answer itself if it cannot be read."""
+    if answer in config.labels:
+        return [answer]
+    try:
+        return list(kinds.of(config.answer).labels_in(config.answer, answer))
+    except ValueError:
+        return [answer]
+
+
+def _copies(training: Sequence[str | None], held_out: Sequence[str | None]) -> list[int | None]:
     """Return for each value the position of a held-out value that is nearly the same text, or the same picture.
 
     None if there is no such value.
     """
-    where = {value: position for position, value in reversed(list(enumerate(held_out))) if isinstance(value, str)}
-    found = [where.get(value) if isinstance(value, str) else None for value in training]
+    where = {value: position for position, value in reversed(list(enumerate(held_out))) if value is not None}
+    found = [None if value is None else where.get(value) for value in training]
     ours = [i for i, value in enumerate(training) if _is_text(value) and found[i] is None]
     theirs = [i for i, value in enumerate(held_out) if _is_text(value)]
     texts, others = [str(training[i]) for i in ours], [str(held_out[i]) for i in theirs]

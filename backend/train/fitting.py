@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def fit_and_calibrate(learner: Learner, rows: Sequence[TrainingItem], seed: int) -> tuple[Learner, list[Fold]]:
     """Return the learner, trained on these answers (data, label, weight, group_key), and the folds of calibration.
 
-    The same rows and seed give the same bytes. The user's own or remote models give their own confidence and are not
+    Accepted outputs among the rows train it too. They are no answers, so it is calibrated on the others alone. The same
+    rows and seed give the same bytes. The user's own or remote models give their own confidence and are not
     calibrated. Raises Failed if there is nothing to learn.
     """
     from backend.learners.calibrate import calibrate_by_folds
@@ -29,4 +30,5 @@ def fit_and_calibrate(learner: Learner, rows: Sequence[TrainingItem], seed: int)
     learner.fit(data, labels, rng, weights)
     if facts_of(learner.name).takes_form:
         return learner, []
-    return calibrate_by_folds(learner, data, labels, rng, weights, [row.group_key for row in rows])
+    beside = frozenset(i for i, row in enumerate(rows) if row.answer_seq is None)
+    return calibrate_by_folds(learner, data, labels, rng, weights, [row.group_key for row in rows], beside)

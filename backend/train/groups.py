@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
 from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
@@ -26,10 +27,10 @@ def related(rows: Sequence[TrainingItem], field: object) -> npt.NDArray[np.int64
 
     n = len(rows)
     _, named = np.unique([row.group_key for row in rows], return_inverse=True)
-    texts = [value_at(row.data, str(field)) for row in rows]
+    texts = [text_of(value_at(row.data, str(field))) for row in rows]
     alike = np.arange(n)
-    if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
-        plain = [likeness.plain(str(text)) for text in texts]
+    if all(text is not None and not text.startswith("data:") for text in texts):
+        plain = [likeness.plain(text) for text in texts if text is not None]
         if n > MAX_COMPARED:
             alike = np.unique(plain, return_inverse=True)[1]
         else:

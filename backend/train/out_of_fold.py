@@ -53,7 +53,8 @@ def out_of_fold(
     """Return for each row the support of its answer by a model that saw neither it nor a related answer.
 
     None if there is no such model. The user's own and remote models are not trained again, and a label that only
-    related answers have is unknown to the others. `folds`: those of calibration. Further ones are fitted until `ends`,
+    related answers have is unknown to the others. Accepted outputs among the rows are no answers: they train those
+    models, and get None. `folds`: those of calibration. Further ones are fitted until `ends`,
     a time of time.monotonic(); none if that is None. `fit_s`: seconds that a fit takes. The same rows and seed give the
     same predictions if the time suffices.
     """
@@ -64,7 +65,7 @@ def out_of_fold(
     data, labels, weights = [row.data for row in rows], [row.label for row in rows], weights_of(rows)
     groups = related(rows, learner.params.get("field"))
     found = [_without_related(fold, groups) for fold in folds]
-    predicted = np.zeros(len(rows), dtype=bool)
+    predicted = np.array([row.answer_seq is None for row in rows], dtype=bool)
     for fold in found:
         predicted[list(fold.held_out)] = True
     rng = np.random.default_rng([seed, 2])

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Report = Callable[[int, int], None]
 MIN_COMPARED = 30
-"""With fewer, the first recipe is used: it is the best on most sets of texts, and the figures would be chance."""
+"""With fewer, `auto` keeps its defaults: they are good on most sets of texts, and the figures would be chance."""
 MOST_COMPARED = 1_500
 """Answers used; from more, evenly spaced ones are taken."""
 RECIPE_FOLDS = 5
@@ -40,6 +40,8 @@ KINDS = {
 }
 """The recipes in words."""
 SHARPNESSES = np.geomspace(0.5, 32.0, 13)
+MIN_LEAD = 1.5
+"""Standard errors by which a setting has to lead. The best of ten leads by one through chance too often."""
 CAUTION = 2.0
 """Divides how much likelier the labels' shares make the answers, since few answers overstate it."""
 SMALLEST = 1e-4
@@ -63,9 +65,10 @@ def choose(
 ) -> tuple[Auto, dict[str, Any] | None]:
     """Return the learner with the chosen recipe, and the recipes tried; None if none were.
 
-    `fixed`: parameters that loop.yaml sets. With `recipe` among them nothing is chosen. A recipe replaces the first one
-    only if its mean loss is lower by more than one standard error of the paired difference (Breiman et al. 1984,
-    section 3.4.3): the largest such lead wins. The same rows and seed choose the same recipe, unless time runs out.
+    `fixed`: parameters that loop.yaml sets. With `recipe` among them nothing is chosen. The first recipe holds back
+    from mistakes. Another replaces it only if its mean loss is lower by more than MIN_LEAD standard errors of the
+    paired difference (after Breiman et al. 1984, section 3.4.3). The largest such lead wins. The same rows and seed
+    choose the same recipe, unless time runs out.
     """
     from backend.learners.texts.auto import CANDIDATES
 
@@ -88,7 +91,7 @@ def choose(
         except Failed as exc:
             return learner, {**tried, "given_up": str(exc)}
         found.append(_measured(candidate, proba, codes))
-    leads = [_lead(found[0].losses - one.losses) for one in found]
+    leads = [lead(found[0].losses - one.losses) for one in found]
     best = max(range(len(found)), key=lambda i: (leads[i], -i))
     tried["tried"] = [
         {"params": dict(one.params), "right": round(one.right * len(rows)), "of": len(rows)} for one in found
@@ -224,9 +227,9 @@ def _losses(scores: Floats, answers: Ints) -> Floats:
     return found
 
 
-def _lead(gains: Floats) -> float:
-    """Return the sum of the gains less its standard error; 0 for equals."""
-    return float(gains.sum() - np.sqrt(((gains - gains.mean()) ** 2).sum()))
+def lead(gains: Floats) -> float:
+    """Return the sum of the gains less MIN_LEAD times its standard error; 0 for equals."""
+    return float(gains.sum() - MIN_LEAD * np.sqrt(((gains - gains.mean()) ** 2).sum()))
 
 
 def _folds(codes: Ints, groups: Ints, seed: int, repeats: int) -> Iterator[tuple[Ints, Ints]]:

@@ -28,6 +28,8 @@ from backend.decide.again import Judging, judged_before
 from backend.encode.inputs import with_inputs_in
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
+from backend.train.again import judge_again
+from backend.train.beside import beside_answers
 from backend.train.cut import divide, held_out_now
 from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import identity
@@ -44,9 +46,10 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.opinions import CROWDLAB
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
+from labelloop.store.promises import taught
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import AnsweredItem, TrainingItem
+from labelloop.versions.items import AcceptedItem, AnsweredItem, TrainingItem
 from labelloop.versions.runs import RetrainRun
 
 Judgement = tuple[Judging, list[TrainingItem], list[AnsweredItem]]
@@ -145,27 +148,33 @@ def train(
             judged = with_inputs_in(database, settings, spec, judged)
             trained_on = with_inputs_in(database, settings, spec, trained_on)
             judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
-            return _judge_again(database, models_dir, run, version, judged, notes, report)
-        return _train(database, models_dir, run, spec, with_inputs_in(database, settings, spec, found), report)
+            report(STEPS[5], 5, len(STEPS))
+            return judge_again(database, models_dir, run, version, judged, notes)
+        found = with_inputs_in(database, settings, spec, found)
+        return _train(database, settings, models_dir, run, spec, found, report)
 
 
 def _train(
     database: Database,
+    settings: Settings | None,
     models_dir: Path | None,
     run: RetrainRun,
     spec: LoopSpec,
-    rows: list[AnsweredItem],
+    answers: list[AnsweredItem],
     report: Report,
 ) -> dict[str, Any]:
     _report_step(report, 0)
     learner = learner_of(spec)
-    cut = divide(spec, learner, field_of(spec), rows)
-    retrying(lambda: _write_items(database, run.id, [*cut.training, *cut.held_out]))
+    cut = divide(spec, learner, field_of(spec), answers)
+    beside = beside_answers(database, settings, spec, learner, run, cut)
+    accepted = [] if beside is None else beside.rows
+    retrying(lambda: _write_items(database, run.id, [*cut.training, *cut.held_out], accepted))
     if len(cut.training) < 2 and not facts_of(learner.name).is_frozen:
         return _refused(f"{len(cut.training)} answers to train on, at least 2 are needed", cut.notes)
 
+    rows: list[AnsweredItem | AcceptedItem] = sorted([*cut.training, *accepted], key=lambda row: row.key)
     try:
-        learner, tried, unseen = _fit(spec, learner, cut.training, run.seed, report)
+        learner, tried, unseen = _fit(spec, learner, rows, run.seed, report)
     except Failed as exc:
         return _refused(str(exc), cut.notes)
     _report_step(report, 4)
@@ -183,6 +192,7 @@ def _train(
                 classes=learner.classes,
                 size_bytes=stored.size_bytes,
                 trained_on=len(cut.training),
+                accepted=len(accepted),
             )
             run_items.write_verdicts(conn, run.id, [row.output_id for row in cut.held_out], incumbent, challenger)
             run_items.write_out_of_fold(conn, run.id, unseen)
@@ -192,18 +202,24 @@ def _train(
     return {
         "version": stored.id,
         "trained_on": len(cut.training),
-        "notes": [*cut.notes, *([tried["said"]] if tried and "said" in tried else [])],
+        "notes": [
+            *([] if beside is None else [beside.note]),
+            *cut.notes,
+            *([tried["said"]] if tried and "said" in tried else []),
+        ],
         "speed": speed,
-        "identity": identity(cut.training, run.seed, spec.retrain.threads),
+        "identity": identity(rows, run.seed, spec.retrain.threads),
+        "accepted": None if beside is None else {"trained_on": len(accepted), "of": beside.of},
     }
 
 
 def _fit(
-    spec: LoopSpec, learner: Learner, rows: Sequence[AnsweredItem], seed: int, report: Report
+    spec: LoopSpec, learner: Learner, rows: Sequence[AnsweredItem | AcceptedItem], seed: int, report: Report
 ) -> tuple[Learner, dict[str, Any] | None, list[run_items.OutOfFold]]:
     """Return the fitted learner, the parameters tried, and the out-of-fold predictions of the answers. Raises Failed.
 
-    The parameters are None if the loop does not search them.
+    The parameters are None if the loop does not search them. Accepted outputs among the rows only train: parameters,
+    calibration and doubts are found by people's answers.
     """
     tried, limit_s, began = None, 60 * spec.retrain.minutes, time.monotonic()
     if spec.retrain.search:
@@ -211,7 +227,7 @@ def _fit(
         learner, tried = search(
             learner,
             spec.learner.params,
-            rows,
+            [row for row in rows if row.answer_seq is not None],
             seed,
             TIME_SHARE * limit_s,
             lambda done, of: _report_step(report, 1, done, of),
@@ -245,47 +261,11 @@ def _report_step(report: Report, step: int, done: int = 0, of: int = 0) -> None:
     report(words, step, len(STEPS))
 
 
-def _judge_again(
-    database: Database,
-    models_dir: Path | None,
-    run: RetrainRun,
-    version: Judging,
-    judged: list[AnsweredItem],
-    notes: list[str],
-    report: Report,
-) -> dict[str, Any]:
-    """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
-    report(STEPS[5], 5, len(STEPS))
-
-    def write() -> None:
-        with database.transaction() as conn:
-            run_items.clear(conn, run.id)
-            run_items.copy_training_set(conn, run.id, version.run_id)
-            run_items.write(conn, run.id, judged)
-
-    retrying(write)
-    learner = models.load(models_dir, version.version_id)
-    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged)
-
-    def keep() -> None:
-        with database.transaction() as conn:
-            run_items.write_verdicts(conn, run.id, [row.output_id for row in judged], incumbent, challenger)
-
-    retrying(keep)
-    return {
-        "version": version.version_id,
-        "trained_on": version.trained_on,
-        "notes": notes,
-        "speed": speed,
-        "identity": version.identity,
-        "answers_upto": version.answers_upto,
-    }
-
-
-def _write_items(database: Database, run_id: UUID, rows: list[AnsweredItem]) -> None:
+def _write_items(database: Database, run_id: UUID, rows: list[AnsweredItem], accepted: Sequence[AcceptedItem]) -> None:
     with database.transaction() as conn:
         run_items.clear(conn, run_id)
         run_items.write(conn, run_id, rows)
+        taught.write(conn, run_id, accepted)
 
 
 def _exit_with_the_worker() -> None:

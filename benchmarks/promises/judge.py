@@ -7,19 +7,21 @@ is certified in at most 5 %. Where a class has few answers, or a rate is near 1,
 Hard outputs are the ones that the trigger sends: there the judge errs about four times as often, and people answer
 three times as many. Groups are 10 outputs whose errors are alike.
 
-The last table: who looks after every 20 answers and stops at the first certificate has more than one chance.
+What happens if people look again and again is measured by `python -m benchmarks.promises.judge_looks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import click
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.answers.judge import Compared, Judged, Outputs, judged
+from backend.report.estimates.judge import of_classes
+from labelloop.answers.judge import Compared, Outputs, judged
 
 Flags = npt.NDArray[np.bool_]
 SEED, RUNS, QUICK = 13, 1_000, 50
@@ -28,7 +30,6 @@ JUDGE_FLOOR = 0.8
 HARD = 0.3
 """Share of the outputs that the trigger sends, where there are hard ones."""
 ALIKE = 0.3
-LOOK_EVERY, MOST_LOOKS = 20, 25
 SHOWN = ("tpr", "tnr", "base_rate", "kappa", "corrected")
 HEAD = (
     *("judge", "answers", "pass, %", "TPR, %", "TNR, %", "certified, %"),
@@ -76,10 +77,6 @@ def main(quick: bool) -> None:
     for judge in JUDGES:
         for n in SIZES:
             click.echo("| " + " | ".join(_cells(judge, n, runs)) + " |")
-    click.echo(f"\n| judge | one look at {LOOK_EVERY * MOST_LOOKS} answers, certified, % | any look certified, % |")
-    click.echo("|---|---|---|")
-    for judge in (one for one in JUDGES if "floor" in one.name):
-        click.echo("| " + " | ".join((judge.name, *_looks(judge, runs // 5))) + " |")
 
 
 def planted(judge: Judge, rng: np.random.Generator) -> Planted:
@@ -103,8 +100,8 @@ def _chances(rate: float, sent: Flags, hard: bool) -> npt.NDArray[np.float64]:
     return np.where(sent, 1.0 - errs, 1.0 - (1.0 - rate - HARD * errs) / (1.0 - HARD))
 
 
-def compare(made: Planted, chosen: npt.NDArray[np.intp], rng: np.random.Generator) -> Judged:
-    """Return what the product says of the judge if people answer the chosen outputs."""
+def answered(made: Planted, chosen: npt.NDArray[np.intp]) -> tuple[list[Compared], dict[bool, Outputs]]:
+    """Return what people answered of the chosen outputs, in this order, and the numbers of outputs."""
     rows = [
         Compared(bool(made.sent[i]), str(made.group[i]), bool(made.judge[i]), bool(made.people[i]))
         for i in chosen.tolist()
@@ -113,7 +110,16 @@ def compare(made: Planted, chosen: npt.NDArray[np.intp], rng: np.random.Generato
         side: Outputs(int((made.sent == side).sum()), int((made.judge & (made.sent == side)).sum()))
         for side in (True, False)
     }
-    return judged(rows, sizes, rng)
+    return rows, sizes
+
+
+def order_of(judge: Judge, made: Planted, n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return about `n` outputs that people answer, in a random order; the outputs of a group follow each other."""
+    if judge.group > 1:
+        groups = rng.permutation(made.group.max() + 1)[: math.ceil(n / judge.group)]
+        return (groups[:, None] * judge.group + np.arange(judge.group)).ravel()
+    chance = np.where(made.sent, 3.0, 1.0)
+    return rng.permutation(np.flatnonzero(rng.random(JUDGED) < chance * n / chance.sum()))
 
 
 def _cells(judge: Judge, n: int, runs: int) -> Iterator[str]:
@@ -122,13 +128,9 @@ def _cells(judge: Judge, n: int, runs: int) -> Iterator[str]:
     above, certified = {"tpr": 0, "tnr": 0}, 0
     for _ in range(runs):
         made = planted(judge, rng)
-        if judge.group > 1:
-            chosen = np.flatnonzero((rng.random(made.group.max() + 1) < n / JUDGED)[made.group])
-        else:
-            chance = np.where(made.sent, 3.0, 1.0)
-            chosen = np.flatnonzero(rng.random(JUDGED) < chance * n / chance.sum())
-        found = compare(made, chosen, rng)
-        certified += found.certified(JUDGE_FLOOR)
+        rows, sizes = answered(made, order_of(judge, made, n, rng))
+        found = judged(rows, sizes, rng)
+        certified += all(one.certified for one in of_classes(rows, sizes, JUDGE_FLOOR).values())
         for name, truth in _truths(judge, made).items():
             ends = getattr(found, name)
             if ends.low is not None:
@@ -155,17 +157,6 @@ def _truths(judge: Judge, made: Planted) -> Mapping[str, float]:
         "kappa": kappa,
         "corrected": float(made.people.mean()),
     }
-
-
-def _looks(judge: Judge, runs: int) -> Sequence[str]:
-    rng = np.random.default_rng([SEED, 1])
-    last = ever = 0
-    for _ in range(runs):
-        made = planted(judge, rng)
-        order = rng.permutation(JUDGED)
-        found = [compare(made, order[: LOOK_EVERY * (i + 1)], rng).certified(JUDGE_FLOOR) for i in range(MOST_LOOKS)]
-        last, ever = last + found[-1], ever + any(found)
-    return [f"{100 * count / runs:.1f}" for count in (last, ever)]
 
 
 if __name__ == "__main__":

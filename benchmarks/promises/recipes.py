@@ -109,12 +109,17 @@ def drawn(one: Set, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return order[:TEST], order[TEST:], rng.random(len(order)), other
 
 
+def mistaken(one: Set, chance: npt.NDArray[np.float64], other: Any, right: float) -> npt.NDArray[np.int64]:
+    """Return the answer of each row by annotators who are right this often, from what `drawn` returned."""
+    return np.where(chance < right, one.labels, (one.labels + other) % (one.labels.max() + 1))
+
+
 def measure(one: Set, answers: int, right: float, seeds: int) -> Cell:
     cell = Cell(one.name, answers, right, {}, {}, [])
     for seed in range(seeds):
         test, pool, chance, other = drawn(one, seed)
         rows = pool[:answers]
-        codes = np.where(chance < right, one.labels, (one.labels + other) % (one.labels.max() + 1))[rows]
+        codes = mistaken(one, chance, other, right)[rows]
         if len(set(codes.tolist())) < 2:
             continue
         texts, test_texts = [one.texts[row] for row in rows], [one.texts[row] for row in test]

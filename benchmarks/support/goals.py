@@ -116,6 +116,8 @@ ENCODING_GOALS = (
     ENCODE_MEMORY := Goal("memory of a process that encodes", "a fixed limit", 200, "MB"),
     ENCODE_SUBMIT_P50 := Goal("submit while texts are encoded, p50", "the same while nothing is encoded", 1.15),
     ENCODE_SUBMIT_P95 := Goal("submit while texts are encoded, p95", "the same while nothing is encoded", 1.15),
+    COMPARE := Goal("window of 50 chosen by sentence vectors", "the same texts compared by their letters", 1.5),
+    ENCODE_ALL := Goal("100,000 short texts encoded by the worker, nobody at work", "a fixed limit", 10, "minutes"),
 )
 """Goals of sentence vectors. Their table is in docs/engineers/sentences.md."""
 

@@ -1,1 +1,1 @@
-"""Benchmarks of what the backend's worker does while people work: encoding, scoring, a renewed window."""
+"""Benchmarks of what the workers do while people work: encoding, scoring, and a window that is renewed or chosen."""

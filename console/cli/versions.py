@@ -192,7 +192,19 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(report: Mapping[str, Any]) -> None:
-    kept = ("version", "called", "tags", "note", "loop", "stage", "learner", "classes", "size_bytes", "trained_on")
+    kept = (
+        "version",
+        "called",
+        "tags",
+        "note",
+        "loop",
+        "stage",
+        "learner",
+        "classes",
+        "size_bytes",
+        "trained_on",
+        "accepted",
+    )
     shown = {key: report[key] for key in (*kept, "created_at")}
     show({**shown, "accuracy": accuracy_words(report["accuracy"])}, as_json=False)
     show([run_line(run) | {"as": run["as"]} for run in report["runs"]], as_json=False)

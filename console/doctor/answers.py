@@ -35,6 +35,13 @@ def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
     )
 
 
+def opinions(loop: str, waiting: str | None) -> Finding:
+    """Report items that wait for a person who is not there. `waiting`: the sentence about them; None without any."""
+    if waiting is None:
+        return good("opinions", "enough people have answered for all opinions that are asked", loop)
+    return hint("opinions", waiting.rstrip("."), loop)
+
+
 def refused(loop: str, rows: Sequence[Refused]) -> Finding:
     """Report the outputs that Label Studio refused. `rows`: by reason, the most frequent first."""
     if not rows:

@@ -9,6 +9,7 @@ from functools import partial
 import httpx
 import psycopg
 
+from backend.report.estimates.opinions import waiting_for_nobody
 from console.doctor import answers, calls, files, gather, media, order, project, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
 from labelloop.answers.unreadable import empty_is_an_answer
@@ -193,6 +194,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("opinions", lambda: answers.opinions(name, waiting_for_nobody(conn, spec)), name)
     yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
     yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)

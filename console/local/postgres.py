@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from console.local.binaries import Binaries, Kind, Owner, choose
-from console.local.places import SYSTEM_DATA_ROOT, free_port, outside, write_secret
+from console.local.places import SYSTEM_DATA_ROOT, free_port, is_free, outside, write_secret
 from labelloop.errors import Failed, UsageError
 
 USER = "labelloop"
@@ -62,6 +62,7 @@ class Postgres:
     def __init__(self, folder: Path, *, port: int = 0, kind: Kind = "auto") -> None:
         self.folder = folder.absolute()
         self.port = port or free_port()
+        self._chooses_port = not port
         self._kind = kind
         self._binaries: Binaries | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -151,6 +152,8 @@ class Postgres:
                 time.sleep(0.05)
             if time.monotonic() > deadline:
                 raise Failed(f"Postgres does not start; its log is {self.log}")
+            if self._chooses_port and not is_free(self.port):  # another process was faster
+                self.port = free_port()
             time.sleep(0.5)
 
     def stop(self) -> None:

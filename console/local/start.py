@@ -46,11 +46,18 @@ class Start:
     """One start: each service after the other, under `supervisor`."""
 
     def __init__(
-        self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce, tick: Tick
+        self,
+        options: UpOptions,
+        data_dir: Path,
+        supervisor: Supervisor,
+        reserved: ports.Reserved,
+        announce: Announce,
+        tick: Tick,
     ) -> None:
         self._options = options
         self._data_dir = data_dir
         self._supervisor = supervisor
+        self._reserved = reserved
         own = self._own()
         self._installs = "label-studio" in own and environment.find_python() is None
         # Postgres, its tables, our services; for an embedded Label Studio also its tables and its server.
@@ -125,7 +132,8 @@ class Start:
 
     def _choose_ports(self, *names: str) -> None:
         """Choose the ports. Called again before each service starts, because earlier steps may take a minute."""
-        self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._steps.announce)
+        file, base = self._data_dir / "ports.json", self._options.port_base
+        self._ports |= ports.choose(file, names, base, self._steps.announce, self._reserved)
 
     def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until the service answers, and until our own process listens on its port."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from console.local import folder, last_up
 from console.local.leftovers import sweep
 from console.local.options import UpOptions
+from console.local.ports import Reserved
 from console.local.postgres import Postgres
 from console.local.start import Start
 from console.local.steps import Announce, Progress, silent
@@ -74,14 +75,14 @@ def up(options: UpOptions, announce: Announce = print, progress: Progress = sile
     """Start the services, and end all of them at the end of the `with`. A folder with data is continued."""
     began = time.monotonic()
     data_dir = options.data_dir.absolute()
-    with folder.held(data_dir), _interruptible():
+    with folder.held(data_dir), Reserved() as reserved, _interruptible():
         announce(f"data is in {data_dir}, logs are in its folder logs")
         if sweep(data_dir):
             announce("ended processes that an earlier start had left behind")
         supervisor = Supervisor(data_dir)
         try:
             with progress() as tick:
-                settings, names = Start(options, data_dir, supervisor, announce, tick).everything()
+                settings, names = Start(options, data_dir, supervisor, reserved, announce, tick).everything()
             running = Running(settings, names, supervisor)
             last_up.remember(data_dir)
             announce(_summary(running, time.monotonic() - began))

@@ -7,7 +7,7 @@ of each stratum. There are two strata: the outputs that the trigger sends, and t
 
 - Each stratum counts with its number of outputs (post-stratification, Holt and Smith 1979, doi:10.2307/2344652). It is
   divided into periods of arrival in the same way, because people answer nearly all outputs of some weeks, and few of
-  others.
+  others; not where they answered evenly (answers/evenness.py).
 - The interval of a stratum is Jeffreys' (Brown, Cai and DasGupta 2001, doi:10.1214/ss/1009213286) at the effective
   number of answers (Korn and Graubard 1998, Survey Methodology 24, 193-201). Answers of one group are alike, which is
   measured by their intraclass correlation (Ridout, Demetrio and Firth 1999, doi:10.1111/j.0006-341X.1999.00137.x).
@@ -27,15 +27,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.answers.evenness import unevenness
 from labelloop.answers.tuned import NOT_USED, tune
+from labelloop.selection import design_effect
 
 PER_PERIOD = 5
 """Smallest number of answers of a period. Fewer make the estimate vary, more miss that the error rate changes."""
 MOST_PERIODS = 10
-ALIKE = 0.2
-"""Intraclass correlation of a group's answers that is assumed before any answer is incorrect."""
-ALIKE_WEIGHT = 3.0
-"""How many incorrect answers that assumption counts for."""
 NEGLIGIBLE = 0.01
 """Share of the outputs up to which a stratum without any answer does not hinder an estimate of all."""
 WANTED = 0.05
@@ -188,14 +186,16 @@ def _stratum(
     answers = np.bincount(period, minlength=len(sizes)).astype(np.float64)
     size = np.maximum(np.asarray(sizes, dtype=np.float64), answers)
     # A period in which nothing was answered counts as the answered ones do.
-    share = np.where(answers > 0, size, 0.0) / size[answers > 0].sum()
+    of_outputs = np.where(answers > 0, size, 0.0) / size[answers > 0].sum()
+    uneven = unevenness(answers, size)
+    share = uneven * of_outputs + (1.0 - uneven) * answers / len(rows)
     per_answer = np.divide(share, answers, out=np.zeros_like(share), where=answers > 0)
     weights, losses = per_answer[period], np.array([row.loss for row in rows])
     tuned, corrected, seen = NOT_USED, losses, size
     if known is not None:
         doubts = np.array([row.doubt for row in rows])
-        tuned = tune(losses, doubts, period)
-        corrected = losses - tuned.slope * (doubts - np.array([one.doubt for one in known])[period])
+        tuned = tune(losses, doubts, period, uneven)
+        corrected = losses - tuned.slope * (doubts - float(of_outputs @ [one.doubt for one in known]))
         seen = np.clip([float(one.outputs) for one in known], np.minimum(answers, size), size)
     value = min(max(float((weights * corrected).sum()), 0.0), 1.0)
     # Variance of the weighted mean, in units of the variance of one answer: of the known outputs the answered ones are
@@ -203,30 +203,12 @@ def _stratum(
     inverse = [np.divide(1.0, n, out=np.zeros_like(size), where=answers > 0) for n in (answers, seen, size)]
     spread = float((share**2 * (tuned.ratio * (inverse[0] - inverse[1]) + inverse[1] - inverse[2])).sum())
     groups, group = np.unique([row.group for row in rows], return_inverse=True)
-    spread *= _design_effect(losses, corrected - value, weights, group) * _narrower(losses, value)
+    spread *= design_effect.of_groups(losses, group, corrected - value, weights) * _narrower(losses, value)
     effective = 1.0 / spread if spread > 0 else math.inf
     sums = np.bincount(group, weights * (corrected - value))
     low, high = jeffreys(value, effective)
     rate = Rate(total, len(rows), effective, value, low, high, tuned.slope)
     return _Stratum(rate, dict(zip(groups.tolist(), sums.tolist(), strict=True)))
-
-
-def _design_effect(losses: Floats, residuals: Floats, weights: Floats, group: npt.NDArray[np.intp]) -> float:
-    """Return by how much groups widen the variance: 1 + (weighted size of a group - 1) x intraclass correlation.
-
-    Kish 1965, "Survey sampling", section 5.4. The correlation is the mean product of two residuals of one group.
-    With few incorrect (or few correct) answers it is hardly known, and drawn towards ALIKE.
-    """
-    size = float((np.bincount(group, weights) ** 2).sum() / (weights**2).sum())
-    if size <= 1.0 + 1e-9:
-        return 1.0
-    members = np.bincount(group).astype(np.float64)
-    products = np.bincount(group, residuals) ** 2 - np.bincount(group, residuals**2)
-    variance = float((residuals**2).mean())
-    alike = float(products.sum() / (members * (members - 1.0)).sum()) / variance if variance > 0 else 0.0
-    seen = min(float(losses.sum()), len(losses) - float(losses.sum()))
-    alike = (alike * seen + ALIKE * ALIKE_WEIGHT) / (seen + ALIKE_WEIGHT)
-    return 1.0 + min(max(alike, 0.0), 1.0) * (size - 1.0)
 
 
 def _narrower(losses: Floats, value: float) -> float:

@@ -12,6 +12,8 @@ A judge gives each output one of two verdicts, positive or negative. People's an
 
 Strata of outputs were drawn with different probabilities. So each answer has as its weight the number of outputs of its
 stratum divided by its answers.
+
+Intervals and bounds are those of one look. The certificate holds over all looks: labelloop/gate/judge_looks.py.
 """
 
 from __future__ import annotations
@@ -24,15 +26,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.answers.error_rate import ALIKE, ALIKE_WEIGHT, Z
+from labelloop.answers.error_rate import Z
+from labelloop.selection import design_effect
 
 RISK = 0.05
 """Largest probability with which a one-sided bound misses the truth."""
-POWER = 0.8
-"""Probability with which the planned number of answers gives a certificate, if the judge is as good as it seems."""
-ASSUMED = 10.0
-"""How many answers the first guess at a share counts for in a plan."""
-MOST_PLANNED = 20_000
 DRAWS = 4_000
 """Draws from the posterior of kappa."""
 Floats = npt.NDArray[np.float64]
@@ -69,7 +67,7 @@ class Share:
     high: float | None = None
     """`low` to `high` is the 95 % interval."""
     bound: float | None = None
-    """The share is above it with 95 % confidence."""
+    """The share is above it with 95 % confidence, if one looks once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +93,15 @@ class Judged:
     corrected: Number
     """The share of true positives among all outputs: `apparent`, corrected by TPR and TNR."""
 
-    def certified(self, floor: float) -> bool:
-        """Return whether TPR and TNR are both above the floor with 95 % confidence each."""
-        return all(one.bound is not None and one.bound >= floor for one in (self.tpr, self.tnr))
-
 
 def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.random.Generator) -> Judged:
     """Compare a judge with people. `outputs` are all of the judge's, the answered ones among them."""
-    stratum = np.array([row.stratum for row in rows], dtype=bool)
-    judge, people = (np.array([getattr(row, who) for row in rows], dtype=bool) for who in ("judge", "people"))
-    group = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
-    weights = np.ones(len(rows))
-    for one, size in outputs.items():
-        answered = int((stratum == one).sum())
-        weights[stratum == one] = max(size.n, answered) / max(answered, 1)
+    answers = _Answers.of(rows)
+    judge, people = answers.judge, answers.people
+    weights = answers.weights(len(rows), outputs)
 
     def of(right: Flags, among: Flags) -> Share:
-        return _share(right[among], weights[among], group[among])
+        return _share(right[among], weights[among], answers.group[among])
 
     everything = np.ones(len(rows), dtype=bool)
     tpr, tnr = of(judge, people), of(~judge, ~people)
@@ -129,39 +119,52 @@ def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.ra
     )
 
 
-def more_needed(share: Share, floor: float) -> int | None:
-    """Return how many more answers of this class give its bound the floor, in POWER of the cases.
+def at_looks(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], sizes: Sequence[int]) -> dict[str, list[Share]]:
+    """Return the "tpr" and the "tnr" as they were at each number of answers of their class in `sizes`.
 
-    It is 0 if the bound is there. It is None if the share seems to be below the floor or too near to it: then a better
-    judge is needed, not more answers. Before any answer the share is taken to be half-way between the floor and 1. That
-    counts for ASSUMED answers afterwards.
+    `rows` are in the order of their first answers. Each share is from the rows up to its look, and so later answers
+    never change it. Sizes that are not reached are left out. The last share of each list is that of all rows.
     """
-    if share.bound is not None and share.bound >= floor:
-        return 0
-    n = min(share.effective, float(share.answers))
-    yes = (share.value or 0.0) * n
-    likely = (yes + ASSUMED * (1.0 + floor) / 2.0) / (n + ASSUMED)
-    if likely <= floor:
-        return None
-    most = 1
-    while not _suffices(most, yes, n, likely, floor):
-        most *= 2
-        if most > MOST_PLANNED:
-            return None
-    least = most // 2
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (least, middle) if _suffices(middle, yes, n, likely, floor) else (middle, most)
-    return math.ceil(most * (share.answers / n if n else 1.0))
+    answers = _Answers.of(rows)
+    found = {}
+    for name, truth in (("tpr", True), ("tnr", False)):
+        among = answers.people == truth
+        ends = np.flatnonzero(among) + 1
+        cuts = [int(ends[size - 1]) for size in sizes if size <= len(ends)]
+        found[name] = [answers.share(cut, among[:cut], outputs) for cut in (*cuts, len(rows))]
+    return found
 
 
-def _suffices(more: int, yes: float, n: float, likely: float, floor: float) -> bool:
-    from scipy.special import betainc
-    from scipy.stats import binom
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Rows as arrays of shape (n,)."""
 
-    found = np.arange(more + 1)
-    reached = betainc(yes + found + 0.5, n + more - yes - found + 0.5, floor) <= RISK
-    return bool(binom.pmf(found, more, likely)[reached].sum() >= POWER)
+    stratum: Flags
+    judge: Flags
+    people: Flags
+    group: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, rows: Sequence[Compared]) -> _Answers:
+        def flags(name: str) -> Flags:
+            return np.array([getattr(row, name) for row in rows], dtype=bool)
+
+        group = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
+        return cls(flags("stratum"), flags("judge"), flags("people"), group)
+
+    def weights(self, cut: int, outputs: Mapping[bool, Outputs]) -> Floats:
+        """Return how many outputs each of the first `cut` answers stands for, shape (cut,)."""
+        found = np.ones(cut)
+        for stratum, size in outputs.items():
+            mine = self.stratum[:cut] == stratum
+            answered = int(mine.sum())
+            found[mine] = max(size.n, answered) / max(answered, 1)
+        return found
+
+    def share(self, cut: int, among: Flags, outputs: Mapping[bool, Outputs]) -> Share:
+        """Return in which share of these answers, a flag for each of the first `cut`, the judge agrees with people."""
+        right = (self.judge == self.people)[:cut]
+        return _share(right[among], self.weights(cut, outputs)[among], self.group[:cut][among])
 
 
 def corrected(apparent: float | None, n: int, tpr: Share, tnr: Share) -> Number:
@@ -194,30 +197,11 @@ def _share(right: Flags, weights: Floats, group: npt.NDArray[np.intp]) -> Share:
     if not n:
         return Share(0, 0.0)
     value = float(weights[right].sum() / weights.sum())
-    effective = n / _design_effect(right, value, weights, group)
+    effective = n / design_effect.of_weights_and_groups(right, value, weights, group)
     yes, no = value * effective + 0.5, (1.0 - value) * effective + 0.5
     low, high, bound = (float(betaincinv(yes, no, at)) for at in (0.025, 0.975, RISK))
     low, bound = (0.0, 0.0) if value <= 0.0 else (low, bound)
     return Share(n, effective, value, min(low, value), 1.0 if value >= 1.0 else max(high, value), bound)
-
-
-def _design_effect(right: Flags, value: float, weights: Floats, group: npt.NDArray[np.intp]) -> float:
-    """Return by how much weights and groups widen the variance, at least 1.
-
-    It is measured by the residuals, as far as there are some of both kinds, and else assumed: Kish's effect of the
-    weights (1965, "Survey sampling", section 11.7), and an intraclass correlation of ALIKE.
-    """
-    sums = np.bincount(group, weights)
-    squares = float((weights**2).sum())
-    assumed = len(weights) * squares / float(weights.sum()) ** 2
-    assumed *= 1.0 + ALIKE * (float((sums**2).sum()) / squares - 1.0)
-    most = value * (1.0 - value)
-    if most <= 0.0:
-        return max(1.0, assumed)
-    residuals = np.bincount(group, weights * (right - value))
-    measured = float((residuals**2).sum()) / float(weights.sum()) ** 2 * len(weights) / most
-    seen = float(min(right.sum(), (~right).sum()))
-    return max(1.0, (seen * measured + ALIKE_WEIGHT * assumed) / (seen + ALIKE_WEIGHT))
 
 
 def _kappa(judge: Flags, people: Flags, weights: Floats, effective: float, rng: np.random.Generator) -> Number:

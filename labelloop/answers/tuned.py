@@ -31,17 +31,18 @@ class Tuned(NamedTuple):
 NOT_USED = Tuned(0.0, 1.0)
 
 
-def tune(losses: Floats, doubts: Floats, period: npt.NDArray[np.intp]) -> Tuned:
+def tune(losses: Floats, doubts: Floats, period: npt.NDArray[np.intp], uneven: float = 1.0) -> Tuned:
     """Return the slope of the losses over the doubts, and what it leaves of their variance; arrays of shape (n,).
 
-    Both are compared with their means of the same `period`, as the estimate does. NOT_USED if fewer than ENOUGH answers
-    are incorrect, or correct, or if the doubts do not grow with the losses.
+    Both are compared with their means of the same `period`, as the estimate does; the less `uneven` the periods count,
+    0 to 1, the more with their means of all. NOT_USED if fewer than ENOUGH answers are incorrect, or correct, or if the
+    doubts do not grow with the losses.
     """
-    periods = len(set(period.tolist()))
+    periods = 1 + uneven * (len(set(period.tolist())) - 1)
     free = len(losses) - periods - 1
     if min(losses.sum(), len(losses) - losses.sum()) < ENOUGH or free < ENOUGH:
         return NOT_USED
-    y, f = _centred(losses, period), _centred(doubts, period)
+    y, f = _centred(losses, period, uneven), _centred(doubts, period, uneven)
     spread, total = float(f @ f), float(y @ y)
     if spread <= 1e-12 * len(f) or total <= 0:
         return NOT_USED
@@ -52,7 +53,7 @@ def tune(losses: Floats, doubts: Floats, period: npt.NDArray[np.intp]) -> Tuned:
     return Tuned(slope, min(1.0, float(left @ left) / total * (free + 1) / free))
 
 
-def _centred(values: Floats, period: npt.NDArray[np.intp]) -> Floats:
+def _centred(values: Floats, period: npt.NDArray[np.intp], uneven: float) -> Floats:
     means = np.bincount(period, values) / np.maximum(np.bincount(period), 1)
-    centred: Floats = values - means[period]
+    centred: Floats = values - (uneven * means[period] + (1.0 - uneven) * values.mean())
     return centred

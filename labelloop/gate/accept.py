@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.gate.looks import SIZES, Floats, binomial, boundaries, spent
+from labelloop.selection import design_effect
 
 STEP = 0.02
 """Share of the outputs between two thresholds of the row."""
@@ -30,9 +31,6 @@ PLANNED = 296
 """Number of answers for which the beginning of the row is chosen."""
 NEARLY = 0.05
 """The row begins at the most cautious threshold whose chance of success is within this much of the best one."""
-ALIKE, ALIKE_WEIGHT = 0.2, 3.0
-"""As in labelloop/answers/error_rate.py: how alike a group's answers are assumed to be before any is incorrect, and
-how many incorrect answers that assumption counts for."""
 DOUBT = 0.2
 """If a model that just keeps the promise would do as badly with less than this probability, answers are not enough."""
 NEAR = 0.8
@@ -142,7 +140,7 @@ def _test(
     seen: Answers, threshold: float, looks: Sequence[int], shares: Sequence[float], error: float, alpha: float
 ) -> Tested:
     above = seen.confidence >= threshold
-    effect = design_effect(seen.loss[above], seen.group[above])
+    effect = design_effect.of_groups(seen.loss[above], seen.group[above])
     at = np.asarray(looks) - 1
     n = np.cumsum(above)[at] / effect
     wrong = np.ceil(np.cumsum(np.where(above, seen.loss, 0.0))[at] / effect - EPSILON).astype(int)
@@ -158,29 +156,6 @@ def _boundaries(sizes: tuple[int, ...], shares: tuple[float, ...], error: float,
     return boundaries(sizes, shares, error, alpha)
 
 
-def design_effect(losses: Floats, groups: npt.NDArray[np.intp]) -> float:
-    """Return by how much groups widen the variance of the mean loss, at least 1; 1 if no two answers share a group.
-
-    Kish 1965, "Survey sampling", section 5.4: 1 + (mean size of an answer's group - 1) x intraclass correlation. With
-    few incorrect (or few correct) answers the correlation is hardly known, and drawn towards ALIKE.
-    """
-    if not len(losses):
-        return 1.0
-    members = np.unique(groups, return_counts=True)[1].astype(np.float64)
-    size = float((members**2).sum() / members.sum())
-    if size <= 1.0 + EPSILON:
-        return 1.0
-    index = np.unique(groups, return_inverse=True)[1]
-    residuals = losses - losses.mean()
-    products = np.bincount(index, residuals) ** 2 - np.bincount(index, residuals**2)
-    variance = float((residuals**2).mean())
-    pairs = float((members * (members - 1.0)).sum())
-    alike = float(products.sum()) / pairs / variance if variance > 0 else 0.0
-    seen = min(float(losses.sum()), len(losses) - float(losses.sum()))
-    alike = (alike * seen + ALIKE * ALIKE_WEIGHT) / (seen + ALIKE_WEIGHT)
-    return 1.0 + min(max(alike, 0.0), 1.0) * (size - 1.0)
-
-
 def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float, alpha: float) -> int | None:
     """Return about how many more answers are needed until the first threshold of the row is certified.
 
@@ -194,7 +169,7 @@ def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float
         return None if least is None else max(least - len(answers), 0)
     above = answers.confidence >= row[0]
     share = float((scores >= row[0]).mean()) if len(scores) else 1.0
-    effect = design_effect(answers.loss[above], answers.group[above])
+    effect = design_effect.of_groups(answers.loss[above], answers.group[above])
     wrong, n = float(answers.loss[above].sum()) / effect, int(above.sum()) / effect
     if wrong >= error * n and at_least(int(wrong), int(n), error) < DOUBT:
         return None

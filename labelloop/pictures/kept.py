@@ -1,12 +1,15 @@
-"""Replace an item's address by its picture, which is fetched once and kept in Postgres as grey pixels."""
+"""Replace an item's address by its picture, which is fetched once and kept in Postgres as small pixels.
+
+They are grey, or in colour for a learner that reads colours. Both may be kept of an address, under names of their own.
+"""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import logging
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,7 +23,7 @@ from labelloop.pictures.studio import Studio
 from labelloop.process.connecting import Unanswered
 from labelloop.process.settings import Settings
 from labelloop.reading.paths import value_at
-from labelloop.selection.features import Unfetched, picture_of
+from labelloop.selection.features import GREY, IN_COLOUR, IN_GREY, PNG, Unfetched, picture_of
 from labelloop.spec.fetching import Private, first_covering
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -51,7 +54,8 @@ def with_pictures(
     """Return the items with each address that `learner.fetch` allows replaced by its picture as a `data:` URI.
 
     Without `settings` nothing is fetched, and only pictures that are kept already are used. An address without a
-    picture becomes an Unfetched with the reason: the learner leaves that item out, and no other.
+    picture becomes an Unfetched with the reason: the learner leaves that item out, and no other. The `data:` URI says
+    how the picture was kept (IN_COLOUR, IN_GREY); the grey of one that is kept both ways is in it too.
     """
     field = spec.field
     if not spec.learner.fetch or field is None:
@@ -60,10 +64,15 @@ def with_pictures(
     addresses = dict.fromkeys(
         value for value in values if isinstance(value, str) and first_covering(spec.learner.fetch, value)
     )
-    found: dict[str, str] = {address: _uri(png) for address, png in _known(database, addresses).items()}
-    missing = [address for address in addresses if address not in found]
+    colour = spec.learner.reads_colour
+    grey = _known(database, addresses, colour=False)
+    coloured = _known(database, addresses, colour=True) if spec.learner.is_network else {}
+    missing = [address for address in addresses if address not in (coloured if colour else grey | coloured)]
+    got: Mapping[str, bytes | Unfetched] = {}
     if missing:
-        found |= _fetched(database, settings, spec, missing, limit_s) if settings else _not_yet(missing)
+        got = _fetched(database, settings, spec, missing, limit_s) if settings else _not_yet(missing)
+        (coloured if colour else grey).update({a: one for a, one in got.items() if isinstance(one, bytes)})
+    found = {address: _uri(coloured.get(address), grey.get(address)) or got[address] for address in addresses}
     replaced = (found.get(value) if isinstance(value, str) else None for value in values)
     return [item if uri is None else {**item, field: uri} for item, uri in zip(data, replaced, strict=True)]
 
@@ -74,22 +83,25 @@ def with_pictures_in(database: Database, settings: Settings | None, spec: LoopSp
     return [replace(row, data=item) for row, item in zip(rows, data, strict=True)]
 
 
-def _known(database: Database, addresses: Mapping[str, object] | Sequence[str]) -> dict[str, bytes]:
-    names = {_name(address): address for address in addresses}
+def _known(database: Database, addresses: Mapping[str, object], *, colour: bool) -> dict[str, bytes]:
+    names = {_name(address, colour=colour): address for address in addresses}
     if not names:
         return {}
     with database.transaction() as conn:
         return {names[name]: png for name, png in picture_store.get(conn, list(names)).items()}
 
 
-def _not_yet(addresses: Sequence[str]) -> dict[str, str]:
+def _not_yet(addresses: Sequence[str]) -> dict[str, Unfetched]:
     return {address: Unfetched(address, "was not fetched yet") for address in addresses}
 
 
 def _fetched(
     database: Database, settings: Settings, spec: LoopSpec, addresses: Sequence[str], limit_s: float
-) -> dict[str, str]:
-    """Return each address's picture as a `data:` URI, or the reason why there is none."""
+) -> dict[str, bytes | Unfetched]:
+    """Return each address's picture in the kept size, in colour if the loop's learner reads colours; or the reason why
+    there is none.
+    """
+    colour = spec.learner.reads_colour
     with Studio(database, settings, spec) as studio:
         fetcher = Fetcher(Private.read(settings.fetch_private), studio)
         ends = time.monotonic() + limit_s
@@ -102,27 +114,27 @@ def _fetched(
             if time.monotonic() > ends:
                 return Unfetched(address, f"was not fetched within {limit_s:g} s; the next run continues")
             try:
-                png = _reduced(fetcher.fetch(address))
+                png = _reduced(fetcher.fetch(address), colour=colour)
             except ValueError as exc:
                 failures[host] = failures.get(host, 0) + 1 if isinstance(exc, Unanswered) else 0
                 return Unfetched(address, f"cannot be fetched: {exc}")
             failures[host] = 0
             return png
 
-        found: dict[str, str] = {}
+        found: dict[str, bytes | Unfetched] = {}
         try:
             with ThreadPoolExecutor(AT_ONCE) as threads:
                 for start in range(0, len(addresses), AT_ONCE * 4):
                     some = addresses[start : start + AT_ONCE * 4]
                     pngs = dict(zip(some, threads.map(one, some), strict=True))
-                    kept = {_name(a): png for a, png in pngs.items() if isinstance(png, bytes)}
+                    kept = {_name(a, colour=colour): png for a, png in pngs.items() if isinstance(png, bytes)}
                     if kept:
                         with database.transaction() as conn:
                             picture_store.keep(conn, kept)
-                    found |= {a: _uri(png) if isinstance(png, bytes) else png for a, png in pngs.items()}
+                    found |= pngs
         finally:
             fetcher.close()
-    refused = [address for address, uri in found.items() if isinstance(uri, Unfetched)]
+    refused = [address for address, one in found.items() if isinstance(one, Unfetched)]
     if refused:
         first = found[refused[0]]
         assert isinstance(first, Unfetched)
@@ -133,16 +145,25 @@ def _fetched(
     return found
 
 
-def _name(address: str) -> bytes:
-    return hashlib.sha256(address.encode(errors="surrogatepass")).digest()
+def _name(address: str, *, colour: bool) -> bytes:
+    """Return the name under which the picture is kept; no address begins with the line that colours have."""
+    line = "colour\n" if colour else ""
+    return hashlib.sha256(f"{line}{address}".encode(errors="surrogatepass")).digest()
 
 
-def _reduced(raw: bytes) -> bytes:
-    """Return the picture in grey and in the kept size, as PNG. Raises ValueError for bytes that are no picture."""
+def _reduced(raw: bytes, *, colour: bool) -> bytes:
+    """Return the picture in the kept size as PNG, at most 50 kB. Raises ValueError for bytes that are no picture."""
     file = io.BytesIO()
-    picture_of(raw).resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
+    picture_of(raw, "RGB" if colour else "L").resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
     return file.getvalue()
 
 
-def _uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _uri(coloured: bytes | None, grey: bytes | None) -> str | None:
+    if coloured is None:
+        return None if grey is None else f"{PNG}{IN_GREY}{_base64(grey)}"
+    both = "" if grey is None else f"{GREY}{b64encode(grey).decode()};"
+    return f"{PNG}{IN_COLOUR}{both}{_base64(coloured)}"
+
+
+def _base64(png: bytes) -> str:
+    return f"base64,{b64encode(png).decode()}"

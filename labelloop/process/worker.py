@@ -58,6 +58,8 @@ class Duties:
     """Jobs at the same time. Two jobs of the same name and loop never run at the same time."""
     on_stop: Callable[[], None] = field(default=lambda: None)
     """Called once, at SIGTERM or SIGINT, to tell the threads of the jobs."""
+    on_end: Callable[[], None] = field(default=lambda: None)
+    """Called once, after the last job has ended, to end what the jobs left for the next ones."""
     end_within_s: float | None = None
     """Seconds after SIGTERM at which the process exits, jobs or no jobs; None if it waits for all of them."""
 
@@ -93,12 +95,15 @@ async def _until_signalled(settings: Settings, duties: Duties) -> None:
 async def serve(settings: Settings, duties: Duties, stopping: asyncio.Event) -> None:
     """Work until `stopping` is set. Postgres may go and come back meanwhile."""
     asyncio.get_running_loop().set_exception_handler(_log_lost_task)
-    while not stopping.is_set():
-        try:
-            await _work(settings, duties, stopping)
-        except Exception as exc:
-            logger.warning("the job queue cannot be reached, tried again: %s", one_line(exc))
-        await _sleep(stopping, PAUSE_S)
+    try:
+        while not stopping.is_set():
+            try:
+                await _work(settings, duties, stopping)
+            except Exception as exc:
+                logger.warning("the job queue cannot be reached, tried again: %s", one_line(exc))
+            await _sleep(stopping, PAUSE_S)
+    finally:
+        duties.on_end()
 
 
 def make_app(settings: Settings, duties: Duties) -> App:

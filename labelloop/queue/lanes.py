@@ -91,6 +91,11 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     return Placement(lane, triggered, chance, holdout, utility, label, confidence)
 
 
+def only_without_certificate(placed: Placement) -> bool:
+    """Whether people see an output of a loop with `accept` only as long as no certificate covers it."""
+    return placed.lane == Lane.RULE and not placed.triggered
+
+
 def utility_in(lane: Lane, output: Output, spec: LoopSpec, confidence: float | None) -> float | None:
     """Return the utility of an output in this lane, as in Placement; `confidence` is that of `headline`."""
     if lane == Lane.RULE:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
 from labelloop.selection.vectors import Ints, Vectors
 from labelloop.threads import one_thread
@@ -35,6 +36,12 @@ T = TypeVar("T")
 _REMEMBERED = 10_000
 _pictures: dict[bytes, Vectors | None] = {}
 """Pixels by hash of the picture: decoding is the main cost, and most pictures are the same from push to push."""
+
+
+PNG, IN_COLOUR, IN_GREY = "data:image/png;", "fetched=colour;", "fetched=grey;"
+"""The `data:` URI of a fetched picture begins with PNG, then says how the picture was kept."""
+GREY = "grey="
+"""Before the picture in grey, in the URI of one in colour that was kept in grey too."""
 
 
 class Unfetched(str):
@@ -110,10 +117,10 @@ def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
 
 
 def read_text(value: object) -> str:
-    """Return the text, cut at MAX_LENGTH characters. Raises ValueError if it is not a string."""
-    if not isinstance(value, str):
+    """Return the text, cut at MAX_LENGTH characters; a number is the text that people see. Raises ValueError."""
+    if (text := text_of(value)) is None:
         raise ValueError(f"is not text but {type(value).__name__}")
-    return value[:MAX_LENGTH]
+    return text[:MAX_LENGTH]
 
 
 def _beginning(value: object) -> str:
@@ -127,9 +134,22 @@ def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
     return np.asarray(grey, dtype=np.float64).ravel() / 255
 
 
-def colours(value: object, side: int) -> npt.NDArray[np.float32]:
-    """Return the picture of a `data:` URI as side x side pixels of three colours, 0 to 1: shape (side, side, 3)."""
-    seen = open_image(value, "RGB").resize((side, side), Image.Resampling.BILINEAR)
+def colours(value: object, side: int, *, fetched: bool = True) -> npt.NDArray[np.float32]:
+    """Return the picture of a `data:` URI as side x side pixels of three colours, 0 to 1: shape (side, side, 3).
+
+    `fetched`: whether fetched pictures are in colour too; if not, all three colours of one are its grey. Raises
+    ValueError for one that has no colours.
+    """
+    head = value.partition(",")[0] if isinstance(value, str) else ""
+    if fetched and head.startswith(PNG + IN_GREY):
+        raise ValueError("is kept in grey, and was not fetched in colour yet")
+    if fetched or not head.startswith(PNG + IN_COLOUR):
+        seen = open_image(value, "RGB")
+    elif (grey := head.partition(GREY)[2].removesuffix(";base64")) != "":
+        seen = open_image(f"{PNG}base64,{grey}", "RGB")
+    else:
+        seen = open_image(value, "L").convert("RGB")
+    seen = seen.resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(seen, dtype=np.float32) / np.float32(255)
 
 

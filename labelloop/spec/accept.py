@@ -24,6 +24,15 @@ class Accept(Strict):
     """Probability that the promise holds over the life of the loop, LEAST_CONFIDENCE to MOST_CONFIDENCE."""
     by: Literal["label"] | None = None
     """With `label` the promise holds for each label on its own; None means for all of them together."""
+    teach: bool = False
+    """Whether versions are also trained on what passed unseen with the pipeline's label (docs/engineers/accept.md)."""
+
+    @field_validator("teach", mode="before")
+    @classmethod
+    def _is_yes_or_no(cls, teach: object) -> bool:
+        if not isinstance(teach, bool):
+            raise ValueError(f"takes true or false; it is {teach!r}")
+        return teach
 
     @field_validator("error", mode="before")
     @classmethod

@@ -178,6 +178,10 @@ def _of_accept(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         yield document.error(
             ("accept", "by"), f"accept.by: label needs one label as the answer, and it is {what}: leave it out"
         )
+    if spec.accept.teach and not spec.learner.is_trained:
+        yield document.error(
+            ("accept", "teach"), f"accept.teach: the learner {spec.learner.name} is not trained: leave it out"
+        )
     if spec.reuse_answers:
         yield document.error(
             ("accept",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from labelloop.spec.faults import Contradiction, Fault
 from labelloop.spec.sections import Strict
 
 
@@ -20,7 +21,8 @@ class Examples(Strict):
     @model_validator(mode="after")
     def _one_text_a_label(self) -> Examples:
         if both := sorted(self.texts.keys() & self.edits.keys()):
-            raise ValueError(f"{both[0]!r} is in texts and in edits; the best text of a label is in one of them")
+            words = f"{both[0]!r} is in texts and in edits; the best text of a label is in one of them"
+            raise Contradiction(Fault(("edits", both[0]), words, at_key=True))
         return self
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.reading.nearest import did_you_mean
+from labelloop.spec.faults import Contradiction, Fault
 from labelloop.spec.sections import Strict
 
 SLICES = ("label", "source", "reviewer", "length", "time")
@@ -33,7 +35,8 @@ class Shadow(Strict):
     @model_validator(mode="after")
     def _can_end(self) -> Shadow:
         if self.answers > self.outputs:
-            raise ValueError(f"outputs must be at least answers: {self.outputs} outputs, {self.answers} answers")
+            words = f"must be at least answers: {self.outputs} outputs, {self.answers} answers"
+            raise Contradiction(Fault(("outputs" if "outputs" in self.model_fields_set else "answers",), words))
         return self
 
 
@@ -82,7 +85,8 @@ class GateSpec(Strict):
     def _has_only_keys_of_its_rule(self) -> GateSpec:
         for key, rules in (("max_loss", ["expected_loss"]), ("alpha", ["exact", "joint"]), ("reuse", ["exact"])):
             if getattr(self, key) is not None and self.rule_in_force not in rules:
-                raise ValueError(f"{key} belongs to rule: {' or '.join(rules)}; the rule is {self.rule_in_force}")
+                words = f"belongs to rule: {' or '.join(rules)}; the rule is {self.rule_in_force}"
+                raise Contradiction(Fault((key,), words, at_key=True))
         return self
 
     @property
@@ -110,24 +114,33 @@ class GateSpec(Strict):
     @field_validator("slices")
     @classmethod
     def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
+        for place, name in enumerate(names):
             if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
                 near = did_you_mean(name, SLICES)
-                raise ValueError(f"no slice {name!r}{near}; there are: {', '.join(SLICES)}, data and data.<field>")
+                words = f"no slice {name!r}{near}; there are: {', '.join(SLICES)}, data and data.<field>"
+                raise Contradiction(Fault((place,), words))
         return names
 
     @model_validator(mode="after")
     def _watches_slices(self) -> GateSpec:
-        for entry in self.watch:
-            by, one, value = entry.partition("=")
-            if by not in SLICES and not re.fullmatch(r"data\..+", by):
-                raise ValueError(f"watch: no slice {entry!r}; name one such as 'label', 'label=8' or 'data.country=DE'")
-            if one and not value:
-                raise ValueError(f"watch: {entry!r} names no value; write '{by}=VALUE', or '{by}' for all its slices")
-            if one and by in ("length", "time"):
-                raise ValueError(f"watch: the quarters of {by} change with the answers, so {entry!r} names none")
-            if by not in self.slices and not (by.startswith("data.") and "data" in self.slices):
-                raise ValueError(f"watch: {entry!r} is no slice of this loop; add {by!r} to gate.slices")
-        if twice := sorted({entry for entry in self.watch if self.watch.count(entry) > 1}):
-            raise ValueError(f"watch: named twice: {', '.join(twice)}")
+        found = [
+            Fault(("watch", place), words)
+            for place, entry in enumerate(self.watch)
+            if (words := self._unwatched(entry, self.watch[:place]))
+        ]
+        if found:
+            raise Contradiction(*found)
         return self
+
+    def _unwatched(self, entry: str, before: Sequence[str]) -> str | None:
+        """Return why this entry of `watch` cannot be watched after those before it; None if it can."""
+        by, one, value = entry.partition("=")
+        if by not in SLICES and not re.fullmatch(r"data\..+", by):
+            return f"no slice {entry!r}; name one such as 'label', 'label=8' or 'data.country=DE'"
+        if one and not value:
+            return f"{entry!r} names no value; write '{by}=VALUE', or '{by}' for all its slices"
+        if one and by in ("length", "time"):
+            return f"the quarters of {by} change with the answers, so {entry!r} names none"
+        if by not in self.slices and not (by.startswith("data.") and "data" in self.slices):
+            return f"{entry!r} is no slice of this loop; add {by!r} to gate.slices"
+        return f"{entry!r} is named twice" if entry in before else None

@@ -15,4 +15,4 @@ class JudgeSpec(Strict):
     positive: str
     """The label that counts as positive, such as `pass`; all other labels together are negative."""
     floor: float = Field(default=FLOOR, gt=0, lt=1)
-    """Smallest lower bound of TPR and of TNR for a certificate, 0 to 1."""
+    """Both TPR and TNR must be shown to be above it for a certificate, 0 to 1: see labelloop/gate/judge_looks.py."""

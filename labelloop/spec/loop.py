@@ -18,7 +18,7 @@ from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
-from labelloop.spec.faults import faults
+from labelloop.spec.faults import Contradiction, Fault, faults
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
@@ -114,15 +114,16 @@ class LoopSpec(Strict):
         for kind, value in show.items():
             if kind not in SHOWABLE_FIELDS:
                 near = did_you_mean(kind, SHOWABLE_FIELDS)
-                raise ValueError(f"{kind!r} cannot be shown{near}; there are: {', '.join(SHOWABLE_FIELDS)}")
+                words = f"{kind!r} cannot be shown{near}; there are: {', '.join(SHOWABLE_FIELDS)}"
+                raise Contradiction(Fault((kind,), words, at_key=True))
             if not value.startswith("$") or not value[1:].isidentifier():
-                raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
+                raise Contradiction(Fault((kind,), f"names a field of data, such as '$text'; it is {value!r}"))
         return show
 
     @model_validator(mode="after")
     def _contradicts_nothing(self) -> LoopSpec:
-        for fault in faults(self):
-            raise ValueError(fault)
+        if found := [*faults(self)]:
+            raise Contradiction(*found)
         return self
 
     @field_validator("answer", mode="before")
@@ -142,13 +143,18 @@ class LoopSpec(Strict):
     @field_validator("labels")
     @classmethod
     def _can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        for label in labels:
-            if wrong := label_fault(label):
-                raise ValueError(wrong)
-            if label.startswith("$"):
-                raise ValueError(f"Label Studio reads {label!r} as a field of the data; a label must not begin with $")
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
+        found, known = list[Fault](), set[str]()
+        for place, label in enumerate(labels):
+            wrong = label_fault(label)
+            if not wrong and label.startswith("$"):
+                wrong = f"Label Studio reads {label!r} as a field of the data; a label must not begin with $"
+            if not wrong and label in known:
+                wrong = f"{label!r} is named twice"
+            if wrong:
+                found.append(Fault((place,), wrong))
+            known.add(label)
+        if found:
+            raise Contradiction(*found)
         return labels
 
     @classmethod
@@ -173,6 +179,8 @@ class LoopSpec(Strict):
         for name in ("control_weight", "blind"):  # younger than stored specs, too
             if getattr(self.queue, name) in ({}, None):
                 del content["queue"][name]
+        if self.accept is not None and not self.accept.teach:
+            del content["accept"]["teach"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property

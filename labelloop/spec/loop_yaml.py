@@ -29,11 +29,16 @@ class Document:
     value: dict[str, Any]
     values: dict[Path, yaml.Mark]
     keys: dict[Path, yaml.Mark]
+    sections: set[Path]
+    """The paths of mappings and lists."""
     faults: list[SpecError]
     """Mistakes that do not keep the rest from being read, such as a key that is given twice."""
 
     def error(self, path: Sequence[int | str], message: str, *, at_key: bool = False) -> SpecError:
-        """Return an error at the place of `path` below the root; at the nearest parent if the file has no such path."""
+        """Return an error at the place of `path` below the root; at the nearest parent if the file has no such path.
+
+        A section that begins below its key is at the key.
+        """
         return _error(self._mark(path, at_key), message)
 
     def inside(self, path: Sequence[int | str], line: int, column: int, message: str) -> SpecError:
@@ -54,7 +59,8 @@ class Document:
         while at not in self.values:
             at = at[:-1]
             at_key = True
-        return self.keys.get(at, self.values[at]) if at_key else self.values[at]
+        key, value = self.keys.get(at, self.values[at]), self.values[at]
+        return key if at_key or (at in self.sections and key.line < value.line) else value
 
 
 def dotted(path: Sequence[int | str]) -> str:
@@ -87,7 +93,7 @@ def read(text: str) -> Document:
         raise SpecError("loop.yaml: nested too deeply", line=1, column=1) from None
     if not isinstance(value, dict) or not isinstance(value.get(ROOT), dict):
         raise SpecError(f"loop.yaml: begins with `{ROOT}:` and its keys below it", line=1, column=1)
-    document = Document(value[ROOT], reader.values, reader.keys, reader.faults)
+    document = Document(value[ROOT], reader.values, reader.keys, reader.sections, reader.faults)
     for other in value:
         if other != ROOT:
             document.faults.append(_error(document.keys[(other,)], f"{other}: no such key beside {ROOT}"))
@@ -101,6 +107,7 @@ class _Reader:
         self.loader = loader
         self.values: dict[Path, yaml.Mark] = {}
         self.keys: dict[Path, yaml.Mark] = {}
+        self.sections: set[Path] = set()
         self.faults: list[SpecError] = []
         self._seen: set[int] = set()
 
@@ -112,6 +119,8 @@ class _Reader:
         self._seen.add(id(node))
         if len(path) > MAX_DEPTH:
             raise _error(node.start_mark, f"nested more than {MAX_DEPTH} deep")
+        if isinstance(node, yaml.CollectionNode):
+            self.sections.add(path)
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.plain(item, (*path, i)) for i, item in enumerate(node.value))
         if isinstance(node, yaml.MappingNode):

@@ -16,6 +16,7 @@ from labelloop.labeling.form_xml import plain
 from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.agreement import disagreements
+from labelloop.spec.faults import Contradiction
 from labelloop.spec.loop import LoopSpec, complete
 
 _EXAMPLES = {"accept": "{error: 0.05}", "judge": "{positive: pass}", "opinions": "{most: 3}"}
@@ -70,11 +71,9 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
         errors = exc.errors(include_url=False)
         # A list whose only item is wrong is also called too short.
         inner = {error["loc"][:n] for error in errors for n in range(len(error["loc"]))}
-        faults += [
-            _of_value(document, name, error)
-            for error in errors
-            if error["loc"] not in inner and not _is_misspelt(error, errors)
-        ]
+        for error in errors:
+            if error["loc"] not in inner and not _is_misspelt(error, errors):
+                faults += _of_error(document, name, error)
     except SpecError as exc:
         faults.append(document.error(("answer",), exc.reason) if exc.reason.startswith("answer:") else exc)
     if isinstance(rule := body.get("trigger"), str):
@@ -105,6 +104,18 @@ def _labels(body: Mapping[str, Any], labels_xml: str) -> Sequence[str]:
     if isinstance(labels, tuple) and labels and all(isinstance(label, str) for label in labels):
         return labels
     return LabelingConfig.parse(labels_xml).labels if labels_xml else ()
+
+
+def _of_error(document: loop_yaml.Document, name: str, error: Any) -> list[SpecError]:
+    """Return the mistakes in an error of pydantic: one, or those of the keys of a section."""
+    cause = error.get("ctx", {}).get("error")
+    if not isinstance(cause, Contradiction):
+        return [_of_value(document, name, error)]
+    paths = [(*error["loc"], *fault.path) for fault in cause.faults]
+    return [
+        document.error(path, f"{loop_yaml.dotted(path)}: {fault.words}", at_key=fault.at_key)
+        for path, fault in zip(paths, cause.faults, strict=True)
+    ]
 
 
 def _of_value(document: loop_yaml.Document, name: str, error: Any) -> SpecError:
@@ -150,8 +161,6 @@ def _words(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     if error["type"] == "float_type" and (such := _as_share(error["input"])) is not None:
         message += f" such as {such:g}"
-    if not path:  # about several keys, which the message names
-        return message
     return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from pydantic import Field
@@ -27,23 +28,26 @@ class Opinions(Strict):
     None means no limit.
     """
 
-    def check(self, consensus: str, overlap: int) -> None:
-        """Raise ValueError if this rule can never ask, or never be kept, with this consensus and `overlap`."""
+    def faults(self, consensus: str, overlap: int) -> Iterator[tuple[str, str]]:
+        """Yield each key by which this rule can never ask, or never be kept, and why."""
         if self.most <= overlap:
-            raise ValueError(
-                f"opinions.most: at most {self.most} people would be asked about an item, but overlap already asks "
-                f"{overlap} about every item: take at least {overlap + 1}, or leave opinions out"
+            words = (
+                f"at most {self.most} people would be asked about an item, but overlap already asks {overlap} about "
+                f"every item: take at least {overlap + 1}, or leave opinions out"
             )
+            yield "most", words
+        elif self.budget is not None and not overlap < self.budget <= self.most:
+            words = (
+                f"the mean number of answers an item is above {overlap} (overlap) and at most {self.most} (most); it "
+                f"is {self.budget:g}"
+            )
+            yield "budget", words
         if self.sure is not None and consensus == MAJORITY:
-            raise ValueError(
-                "opinions.sure: by majority nobody's certainty is estimated, and one more person is asked while no "
-                "label is ahead: leave it out, or take `consensus: dawid-skene`"
+            words = (
+                "by majority nobody's certainty is estimated, and one more person is asked while no label is ahead: "
+                "leave it out, or take `consensus: dawid-skene`"
             )
-        if self.budget is not None and not overlap < self.budget <= self.most:
-            raise ValueError(
-                f"opinions.budget: the mean number of answers an item is above {overlap} (overlap) and at most "
-                f"{self.most} (most); it is {self.budget:g}"
-            )
+            yield "sure", words
 
     @property
     def enough(self) -> float:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from labelloop import strategies
 from labelloop.reading.nearest import did_you_mean
 from labelloop.selection.select import DIVERSITY
+from labelloop.spec.faults import Contradiction, Fault
 from labelloop.spec.fetching import check_beginning
-from labelloop.spec.learners import AUTO, NONE, LearnerFacts, facts_of
+from labelloop.spec.learners import AUTO, IMAGES, NONE, LearnerFacts, facts_of
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 """The name of a loop, which is that of its folder."""
@@ -126,8 +127,9 @@ class Steps(Strict):
     @field_validator("loops")
     @classmethod
     def _are_distinct(cls, loops: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(loops)) < len(loops):
-            raise ValueError(f"named twice: {', '.join(sorted({x for x in loops if loops.count(x) > 1}))}")
+        for place, name in enumerate(loops):
+            if name in loops[:place]:
+                raise Contradiction(Fault((place,), f"{name!r} is named twice"))
         return loops
 
 
@@ -176,6 +178,16 @@ class LearnerSpec(Strict):
     def reads(self) -> str:
         """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides."""
         return str(self.params.get("reads", self.facts.reads))
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it reads pictures by a pretrained network."""
+        return self.reads == IMAGES and self.params.get("features") == "pretrained"
+
+    @property
+    def reads_colour(self) -> bool:
+        """Whether it reads the colours of fetched pictures, and not their grey alone."""
+        return self.is_network and self.params.get("colour", True) is True
 
     @property
     def encoder(self) -> str | None:

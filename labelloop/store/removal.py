@@ -12,6 +12,7 @@ ROWS = {
     "deliveries": "loop = %(loop)s",
     "callbacks": "loop = %(loop)s",
     "assessments": "loop = %(loop)s",
+    "accepted_items": f"run_id {_RUNS}",
     "accepted": "loop = %(loop)s",
     "certificates": "loop = %(loop)s",
     "promise_tests": "loop = %(loop)s",

@@ -18,7 +18,8 @@ class TrainingItem:
     group_key: str
     """Items that must not be parted between training and hold-out share it."""
     data: Mapping[str, Any]
-    answer_seq: int
+    answer_seq: int | None
+    """None for an accepted output, which nobody answered."""
     label: str
     weight: float
     """How much the answer counts; 1 is most."""
@@ -38,6 +39,15 @@ class AnsweredItem(TrainingItem):
     pipeline_confidence: float | None
     certainty: float | None = None
     """Probability that the answer is correct, by the quality of the people; None by majority."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedItem(TrainingItem):
+    """An output that passed unseen by a certificate, with the label that was accepted."""
+
+    output_id: UUID
+    error: float
+    """The promise: at most this share of such labels is incorrect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
 """Progress: the learning curve of a loop's versions, continued to answers that nobody has given yet.
 
-The curve is an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8),
-with 0 <= a <= 1 and c between EXPONENTS. With many labels the first answers bring as much as the next ones; the delay m
-keeps the curve from being too flat there. All curves of a grid are weighted by how well they fit, so that few or
-noisy versions give a wide interval and not a wrong one. `b` may be below 0, or a flat curve would seem to rise.
+Few versions do not say which form the curve has, so two families share the weight equally:
+
+- an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8), with
+  0 <= a <= 1. The delay m keeps the curve from being too flat at first.
+- a logistic curve in log(n) from 0 to a top. With many labels, the first answers bring more and more, and a power law
+  that fits them levels off too early.
+
+All curves of a grid are weighted by how well they fit, so that few or noisy versions give a wide interval and not a
+wrong one. Models of more answers are rarely worse, so a fall of more than DOWN counts less and less.
 
 The versions are judged by the same held-out answers, so their errors are alike: a lucky hold-out set lifts the whole
 curve, and bends it little. The covariances of the answers' item scores say how much.
@@ -17,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from labelloop.versions.curves import Logistic, PowerLaws
+
 Floats = npt.NDArray[np.float64]
 FEWEST_VERSIONS = 4
 """Versions of different training sizes below which no curve is drawn: three always fit."""
@@ -26,16 +33,18 @@ FEWEST_HELD_OUT = 30
 """Held-out answers below which a version's accuracy says too little."""
 REACH = 3.0
 """The curve is continued to at most this many times the answers of the largest version."""
-EXPONENTS = (0.3, 4.0)
-"""From a curve that hardly flattens to one that flattens at once."""
-DELAYS = (0.0, 1.0, 4.0)
-"""Delays that are tried, as multiples of the largest version's answers."""
+DOWN = 0.01
+"""A fall by this much from the smallest to the largest version has 0.6 of the prior weight of none; twice it, 0.14."""
 NOISE = (0.002, 0.005, 0.01, 0.02)
 """Standard deviations of a version's true accuracy about the curve: another order of answers gives another model."""
+FORM = 0.15
+"""Standard deviation of the log odds at e = 2.7 times the answers, because the true curve has neither of the forms."""
 RISE = 1.645
 """Standard errors above 0 from which a rise counts: five in a hundred flat curves look like that."""
 FALL = -1.96
 DRAWS = 2_000
+TIMES: Floats = np.geomspace(1.0, REACH, 45)
+"""Multiples of the largest version's answers at which curves are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +78,25 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Curves that fit the versions. Arrays: shape (DRAWS,), one curve each."""
+    """Curves that fit the versions, from the largest version to REACH times its answers."""
 
     trend: Trend
-    top: Floats
-    """`a`: the accuracy with endless answers."""
-    excess: Floats
-    """Distance from the largest version to `top`; below 0 in a curve that falls."""
-    exponent: Floats
-    delay: Floats
-    """In multiples of the largest version's answers."""
+    paths: Floats
+    """Accuracy at TIMES the answers of the largest version, shape (DRAWS, len(TIMES)), one curve a row."""
     noise: Floats
-    """Deviation of a version from its curve, drawn once for each curve."""
+    """Deviation of a version from its curve, drawn once for each curve, shape (DRAWS,)."""
 
     def at(self, n: float) -> tuple[float, float, float]:
-        """Return the expected accuracy of a version trained on `n` answers, and its 95 % interval."""
-        curve = self._curve(n)
+        """Return the expected accuracy of a version trained on `n` answers, and its 95 % interval.
+
+        Raises ValueError if `n` is below the largest version or beyond REACH.
+        """
+        times = n / self.trend.largest
+        if not TIMES[0] <= times <= TIMES[-1]:
+            raise ValueError(f"{n:g} answers are not within 1 to {REACH:g} times {self.trend.largest}")
+        place = float(np.interp(np.log(times), np.log(TIMES), np.arange(len(TIMES))))
+        before, share = min(int(place), len(TIMES) - 2), place - min(int(place), len(TIMES) - 2)
+        curve = (1 - share) * self.paths[:, before] + share * self.paths[:, before + 1]
         low, high = np.quantile(np.clip(curve + self.noise, 0, 1), (0.025, 0.975))
         return float(np.median(curve)), float(low), float(high)
 
@@ -95,16 +107,16 @@ class Curve:
         lowers a whole curve. A number is infinite if it lies beyond REACH times the largest version, where nothing is
         said.
         """
-        left = self.excess - gain
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            times = (1 + self.delay) * (self.excess / left) ** (1 / self.exponent) - self.delay
-        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * times, np.inf)
-        middle, low, high = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
-        return middle, low, high
-
-    def _curve(self, n: float) -> Floats:
-        found: Floats = self.top - self.excess * _power(n / self.trend.largest, self.delay, self.exponent)
-        return found
+        above = self.paths - self.paths[:, :1] - gain
+        after = (above >= 0).argmax(axis=1)
+        row = np.arange(len(after))
+        # 0 at the time before the gain is reached, 1 at the time after; the first time never has it.
+        low, high = above[row, after - 1], above[row, after]
+        share = np.divide(-low, high - low, out=np.zeros_like(low), where=high > low)
+        times = TIMES[after - 1] + share * (TIMES[after] - TIMES[after - 1])
+        sizes = np.where(after > 0, self.trend.largest * times, np.inf)
+        middle, least, most = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
+        return middle, least, most
 
 
 def judged_enough(item_scores: Floats) -> npt.NDArray[np.bool_]:
@@ -149,49 +161,47 @@ def trend(sizes: Sequence[int], item_scores: Floats) -> Trend:
 def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -> Curve:
     """Return curves that fit the versions, by their posterior weights on a grid.
 
-    The grid is over the accuracy of the largest version and the rise to it, both flat, and over the exponent and the
-    noise, both flat in their logarithm. Give it only versions that are
-    `judged_enough`, and sizes without a `reason_for_none`.
+    The grid is over the accuracy of the largest version and the rise to it, both flat (see DOWN), and over the form and
+    the noise. Give it only versions that are `judged_enough`, and sizes without a `reason_for_none`.
     """
     seen = trend(sizes, item_scores)
     x, y = np.array(sizes, dtype=np.float64), np.nanmean(item_scores, axis=1)
     shared = _covariance(item_scores)
     wide = 4 * float(np.sqrt(shared.diagonal().max() + NOISE[-1] ** 2))
-    last = np.linspace(max(0.0, y[x.argmax()] - wide), min(1.0, y[x.argmax()] + wide), 41)[:, None, None]
+    newest = float(y[x.argmax()])
+    last = np.linspace(max(0.0, newest - wide), min(1.0, newest + wide), 41)[:, None, None]
     rise = np.linspace(-wide, max(seen.high, 0.0) + wide, 41)[None, :, None]
-    delay, exponent = (each.ravel() for each in np.meshgrid(DELAYS, np.geomspace(*EXPONENTS, 20), indexing="ij"))
-    powers = _power(x / x.max(), delay[:, None], exponent[:, None])
-    # The distance to `top` at the largest version, if the accuracy rose by `rise` to there.
-    excess = rise / (_power(x.min() / x.max(), delay, exponent) - 1)
-    top = last + excess
-    logs, one = [], np.ones(len(x))
+    families = PowerLaws.of(last, rise, x / x.max()), Logistic.of(last, rise, x / x.max())
+    # A fall, or a curve that leaves 0 to 1 between the versions, is unlikely or excluded in both families.
+    prior = np.where((last - rise >= 0) & (last - rise <= 1), -0.5 * (np.minimum(rise, 0.0) / DOWN) ** 2, -np.inf)
+    logs = []
     for noise in NOISE:
         covariance = shared + np.eye(len(x)) * noise**2
-        precision = np.linalg.inv(covariance)
-        yy, y1, oo = y @ precision @ y, y @ precision @ one, one @ precision @ one
-        yp, op = powers @ precision @ y, powers @ precision @ one
-        pp = np.einsum("ij,jk,ik->i", powers, precision, powers)
-        # The squared distance of y from top - excess * powers, multiplied out.
-        far = yy - 2 * top * y1 + 2 * excess * yp + top**2 * oo - 2 * top * excess * op + excess**2 * pp
-        fits = -0.5 * (far + np.linalg.slogdet(covariance)[1])
-        logs.append(np.where((top <= 1) & (last - rise >= 0) & (last - rise <= 1), fits, -np.inf))
+        precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+        volume = np.linalg.slogdet(covariance)[1]
+        of_each = [prior + one.prior - 0.5 * (one.distance(y, precision) + volume) for one in families]
+        logs.append(np.concatenate(of_each, axis=2))
     weights = np.exp(np.stack(logs) - np.max(logs)).ravel()
     chosen = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(DRAWS)) / DRAWS * weights.sum())
-    of_noise, of_last, of_rise, of_shape = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *top.shape))
-    return Curve(
-        seen,
-        top[of_last, of_rise, of_shape],
-        excess[0, of_rise, of_shape],
-        exponent[of_shape],
-        delay[of_shape],
-        np.array(NOISE)[of_noise] * rng.standard_normal(DRAWS),
-    )
+    place = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *logs[0].shape))
+    of_noise, of_last, of_rise, of_form = place
+    paths = np.empty((DRAWS, len(TIMES)))
+    begins = 0
+    for one in families:
+        forms = one.prior.shape[2]
+        mine = (of_form >= begins) & (of_form < begins + forms)
+        paths[mine] = one.paths(of_last[mine], of_rise[mine], of_form[mine] - begins, TIMES)
+        begins += forms
+    paths = _deviating(paths, rng)
+    return Curve(seen, paths, np.array(NOISE)[of_noise] * rng.standard_normal(DRAWS))
 
 
-def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
-    """Return the distance to `top` as a share of that at the largest version, for `times` its answers."""
-    found: Floats = ((times + delay) / (1 + delay)) ** -exponent
-    return found
+def _deviating(paths: Floats, rng: np.random.Generator) -> Floats:
+    """Return the paths with a random bend each, which grows like an integrated random walk over log(answers)."""
+    inside = np.clip(paths, 1e-4, 1 - 1e-4)
+    bends = FORM * rng.standard_normal((len(paths), 1)) * np.log(TIMES) ** 1.5
+    found: Floats = 1 / (1 + (1 - inside) / inside * np.exp(-bends))
+    return np.where((paths > 0) & (paths < 1), found, paths)
 
 
 def _covariance(item_scores: Floats) -> Floats:

@@ -40,6 +40,8 @@ class ModelVersion:
     size_bytes: int
     trained_on: int
     """Number of answers that it was trained on."""
+    accepted: int
+    """Number of accepted outputs that it was trained on beside them."""
     created_at: datetime
 
 

@@ -34,7 +34,7 @@ def accept(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     versions = {rows[stored.key].output.model_version or "" for stored in new if not _is_gold(rows[stored.key])}
     if others := sorted(versions - {certificate.version}):
         why = f"an output of model version {others[0]!r} came in; it was made for {certificate.version!r}"
-        certificates.end(conn, certificate.id, why)
+        certificates.end(conn, certificate.id, why, succeeded=True)
         logger.info("loop %s: certificate %s ended: %s", spec.name, certificate.id, why)
         return list(new)
     passed = set(accepted.accept(conn, certificate, [one.id for one in new if one.state == OutputState.WAITING]))

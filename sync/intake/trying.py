@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from labelloop.outputs.content import content_sha256
 from labelloop.queue.explaining import explain
-from labelloop.queue.lanes import Lane
+from labelloop.queue.lanes import Lane, only_without_certificate
 from labelloop.spec import trigger
 from labelloop.spec.loop import LoopSpec
 from sync.intake.taking import Line, read
@@ -27,6 +27,8 @@ class Tried:
     label: str | None
     confidence: float | None
     why: str
+    only_without_certificate: bool = False
+    """Whether it is asked only as long as no certificate of `accept` covers it."""
 
 
 def tried(spec: LoopSpec, lines: Iterable[Line]) -> Iterator[Tried]:
@@ -55,4 +57,5 @@ def tried(spec: LoopSpec, lines: Iterable[Line]) -> Iterator[Tried]:
                 line, of = asked.get(content, (number, key)) if not people else asked.setdefault(content, (number, key))
                 if of != key:
                     people, why = False, f"it would have the answer of line {line}, which has the same content; {why}"
-            yield Tried(number, key, people, placed.lane, placed.label, placed.confidence, why)
+            open_ = people and only_without_certificate(placed)
+            yield Tried(number, key, people, placed.lane, placed.label, placed.confidence, why, open_)

@@ -19,7 +19,10 @@ from labelloop.store.opinions import estimates, further, learned
 from labelloop.store.tables import feedback as feedback_store
 
 ASK_IN_S = 20.0
-"""Seconds from an answer to the next estimate of people's quality, which reads all answers of the loop."""
+"""Least seconds from an answer to the next estimate of people's quality, which reads all answers of the loop."""
+S_PER_CELL = 2e-5
+"""Seconds to wait for each answer and label. An estimate takes about 1.5e-6 s of one core for each, so it is at work
+for less than a tenth of the time, however many answers a loop has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ def judging(conn: Conn, spec: LoopSpec) -> Judging:
         return Judging(spec, None, None)
     stored = estimates.newest(conn, spec.name, spec.labels)
     return Judging(spec, newcomers(spec.labels) if stored is None else stored.quality, stored)
+
+
+def ask_in_s(conn: Conn, spec: LoopSpec) -> float:
+    """Return in how many seconds people's quality is to be estimated anew: later if there are many answers."""
+    answers = 0 if spec.consensus == MAJORITY else estimates.answers_of_newest(conn, spec.name)
+    return max(ASK_IN_S, S_PER_CELL * answers * len(spec.labels))
 
 
 def agree(conn: Conn, by: Judging, output_ids: Sequence[UUID]) -> dict[UUID, Answer | None]:

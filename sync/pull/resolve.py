@@ -28,7 +28,7 @@ from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
 from labelloop.store.tables.feedback import Reviewed
-from sync.pull.agree import ASK_IN_S, agree, ask_further, judging, weighs
+from sync.pull.agree import agree, ask_further, ask_in_s, judging, weighs
 
 NO_ANSWER = Answer(None, None, 0)
 
@@ -121,7 +121,7 @@ def _store_answers(
     if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
     if weighs(spec):
-        jobs.ask(conn, jobs.OPINIONS, spec.name, in_s=ASK_IN_S)
+        jobs.ask(conn, jobs.OPINIONS, spec.name, in_s=ask_in_s(conn, spec))
     jobs.ask(conn, jobs.PUSH, spec.name)  # also without an answer: a skipped task leaves its place to another
     if changed:
         jobs.ask_for_more(conn, spec)

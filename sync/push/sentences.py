@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
 from labelloop.selection.sentences import text_hash, unpacked
 from labelloop.selection.vectors import Vectors
@@ -26,13 +27,9 @@ def beginnings(data: Iterable[Mapping[str, Any]], field: str) -> tuple[list[dict
     """Return the part of each item that letters compare, and the hash that names its text; None if it has no text."""
     items, hashes = list[dict[str, Any]](), list[bytes | None]()
     for item in data:
-        value = value_at(item, field)
-        if isinstance(value, str):
-            items.append({field: value[: likeness.SEEN]})
-            hashes.append(text_hash(value))
-        else:
-            items.append({field: value})
-            hashes.append(None)
+        text = text_of(value_at(item, field))
+        items.append({field: text and text[: likeness.SEEN]})
+        hashes.append(None if text is None else text_hash(text))
     return items, hashes
 
 

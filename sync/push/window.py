@@ -233,12 +233,19 @@ def _features(
         embeddings = [one if len(one or ()) == width else None for one in found]
     data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
-        data = with_pictures(database, None, spec, list(data))
+        data = _pictures(database, spec, data)
     if not width and field is not None and spec.learner.encoder is not None:
         data, hashes = sentences.beginnings(data, field)
         embeddings = sentences.vectors_of(database, spec, hashes, len(candidates))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
+
+
+def _pictures(database: Database, spec: LoopSpec, data: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the items with their kept pictures; a few pictures are in memory at a time."""
+    items = iter(data)
+    while some := list(islice(items, AT_A_TIME)):
+        yield from with_pictures(database, None, spec, some)
 
 
 def _seen(

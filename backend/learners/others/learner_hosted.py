@@ -64,8 +64,9 @@ class Hosted:
             )
         if event not in EVENTS:
             raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
-        if batch < 1 or timeout_s <= 0 or memory_gib <= 0:
-            raise SpecError("learner.params: batch, timeout_s and memory_gib must be above 0")
+        for name, value in (("batch", batch), ("timeout_s", timeout_s), ("memory_gib", memory_gib)):
+            if value <= 0:
+                raise SpecError(f"learner.params.{name} must be above 0; it is {value}")
         self.params: Mapping[str, str | int | float | bool] = {
             "field": field,
             "label_config": label_config,

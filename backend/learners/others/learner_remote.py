@@ -19,6 +19,7 @@ from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.controls import Kind
 from labelloop.reading import strict_json
 from labelloop.reading.paths import value_at
+from labelloop.reading.texts import text_of
 
 PROTOCOLS = ("chat", "ml-backend")
 BATCH = 32
@@ -97,7 +98,7 @@ class Remote:
         for position, item in enumerate(data):
             if (value := value_at(item, self.field)) is None:
                 faults[position] = f"its field {self.field!r} is missing"
-            elif self.protocol == "chat" and self._one_label and not isinstance(value, str):
+            elif self.protocol == "chat" and self._one_label and text_of(value) is None:
                 faults[position] = f"its field {self.field!r} is not a text"
         if faults:
             raise Unreadable(faults)
@@ -151,7 +152,8 @@ class Remote:
     def _item(self, item: Mapping[str, object]) -> str:
         """Return the part of an item that is sent: a text as it is, any other value as JSON."""
         value = value_at(item, self.field)
-        return value if isinstance(value, str) else strict_json.dumps(value)
+        text = text_of(value)
+        return strict_json.dumps(value) if text is None else text
 
     def _chat(self, item: Mapping[str, object], until: float) -> tuple[str | None, float | None]:
         control = self.config.answer
@@ -200,10 +202,12 @@ def _check_params(params: Mapping[str, Any]) -> None:
         raise SpecError(f"learner.params.protocol must be {' or '.join(PROTOCOLS)}; it is {protocol!r}")
     if protocol == "chat" and not params["model"]:
         raise SpecError("learner.params.model must name the model that the chat endpoint is to use")
-    if not 0 <= params["shots"] <= 100 or not 1 <= params["samples"] <= 20:
-        raise SpecError("learner.params: shots must be 0 to 100 and samples 1 to 20")
-    if bool(params["user_env"]) != bool(params["password_env"]):
-        raise SpecError("learner.params: user_env and password_env are named together or not at all")
+    for name, least, most in (("shots", 0, 100), ("samples", 1, 20)):
+        if not least <= params[name] <= most:
+            raise SpecError(f"learner.params.{name} must be {least} to {most}; it is {params[name]}")
+    for name, other in (("user_env", "password_env"), ("password_env", "user_env")):
+        if params[name] and not params[other]:
+            raise SpecError(f"learner.params.{name} and {other} are named together or not at all")
 
 
 def _secrets(protocol: str, key_env: str, user_env: str, password_env: str) -> dict[str, str]:

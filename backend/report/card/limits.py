@@ -31,6 +31,11 @@ def _file(card: Card) -> Iterator[str]:
             f"It was trained on {card['data']['answers']} answers, of which {n} are stale "
             f"({stale['changed']} changed, {stale['withdrawn']} withdrawn)."
         )
+    if n := card["data"]["accepted"]:
+        yield (
+            f"It was also trained on {n:,} {'output' if n == 1 else 'outputs'} that passed unseen, with the "
+            "pipeline's label. No person confirmed that, so it may have learned the pipeline's mistakes."
+        )
 
 
 def _judged(card: Card) -> Iterator[str]:

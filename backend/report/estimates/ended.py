@@ -1,17 +1,18 @@
-"""Promises of a loop that ended: a judge that is no longer certified, and a certificate about what passes unseen."""
+"""Promises of a loop that ended: a judge that is no longer certified, and certificates about what passes unseen."""
 
 from __future__ import annotations
 
 from backend.report.parts import Report
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.promises import certificates
+from labelloop.store.promises import certificates, taught
+from labelloop.store.tables import versions
 
 
 def ended_promises(conn: Conn, spec: LoopSpec, judge: Report | None) -> list[str]:
     """Return a sentence for each promise that held once, that loop.yaml still asks for, and that does not hold now.
 
-    `judge` is the report of the loop's judge; None if it has none.
+    `judge` is the standing of the loop's judge; None if it has none.
     """
     found = []
     if judge is not None and judge["status"] == "stale":
@@ -23,4 +24,10 @@ def ended_promises(conn: Conn, spec: LoopSpec, judge: Report | None) -> list[str
         for one in newest
         if one.ended_at is not None
     ]
+    champion = versions.champion(conn, spec.name)
+    if champion is not None and champion.accepted and (n := taught.no_longer_standing(conn, champion.id)):
+        found.append(
+            f"the champion was trained on {n:,} of {champion.accepted:,} outputs that passed unseen by a certificate "
+            "that was revoked or withdrawn since: train a new version, or roll back"
+        )
     return found

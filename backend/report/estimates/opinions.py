@@ -79,8 +79,17 @@ def headline(conn: Conn, spec: LoopSpec) -> str | None:
     found = _numbers(numbers)
     if not found["items"]:
         return None
-    waits = _without_person(numbers, people_store.work(conn, spec.name)) if found["asked"] else {"without_person": 0}
-    return " ".join([_settled(found), *_alone(waits)])
+    return " ".join([_settled(found), *_waiting(conn, spec, numbers, found["asked"])])
+
+
+def waiting_for_nobody(conn: Conn, spec: LoopSpec) -> str | None:
+    """Return the sentence about items that wait for a person who is not there; None if there are none."""
+    numbers = counts.by_number(conn, spec.name)
+    return next(iter(_waiting(conn, spec, numbers, sum(row.asked for row in numbers))), None)
+
+
+def _waiting(conn: Conn, spec: LoopSpec, numbers: Sequence[Counted], asked: int) -> list[str]:
+    return _alone(_without_person(numbers, people_store.work(conn, spec.name))) if asked else []
 
 
 def person_line(row: ReviewerWork) -> Report:

@@ -9,9 +9,10 @@ import numpy as np
 from backend.report.estimates.threshold_words import sentences
 from backend.report.parts import Report, as_json
 from backend.train.certify import Look, Part, look_at
-from labelloop.errors import UsageError
+from labelloop.errors import UnknownValue, UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
+from labelloop.selection import design_effect
 from labelloop.spec.accept import Accept
 from labelloop.store.database import Conn
 from labelloop.store.promises import certificates, scored
@@ -44,13 +45,17 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
 
     Each of "needed" has "truth" (error rate), "answers" and "own_test", both if all answers are above the threshold.
     Here "answers" is for one look with all of the chance of error, and "own_test" for the looks of this loop's test.
-    Raises UsageError if there is no such loop.
+
+    If there is a curve of each label, "by" is "label"; "can_be_by" lists what `by` takes.
+    Raises UsageError if there is no such loop, and UnknownValue if it has no such curves.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
+    if by not in (None, "label"):
+        raise UnknownValue(f"there are no curves by {by!r}; there are curves by: label")
     if by == "label" and not spec.labels:
-        raise UsageError(f"--by-label: the answer of loop {loop!r} is {spec.config.kind.words}, not one label")
+        raise UnknownValue(f"no curve of each label: the answer of loop {loop!r} is {spec.config.kind.words}")
     promise = spec.accept or EXAMPLE
     with_promise = spec.model_copy(update={"accept": promise})
     who = scored.labeller(conn, loop)
@@ -66,6 +71,8 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     report: Report = {
         "loop": loop,
         "promise": {**promise.model_dump(), "is_set": spec.accept is not None},
+        "by": by or promise.by,
+        "can_be_by": ["label"] if spec.labels else [],
         "labeller": None if who is None else {"kind": who.kind, "version": who.version, "words": who.words},
         "answers": found.answers,
         "look": found.look,
@@ -139,7 +146,7 @@ def _points(part: Part) -> Iterator[Report]:
         seen.add(threshold)
         above = part.answers.confidence >= threshold
         n, wrong = int(above.sum()), float(part.answers.loss[above].sum())
-        effect = gate.design_effect(part.answers.loss[above], part.answers.group[above])
+        effect = design_effect.of_groups(part.answers.loss[above], part.answers.group[above])
         low, high = gate.interval(wrong / effect, n / effect, BAND)
         yield {
             "threshold": threshold,

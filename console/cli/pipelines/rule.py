@@ -54,9 +54,15 @@ def try_(
     loop_spec = _from_disk(settings, loop)
     lines = source_of(file, maps, kind, label, encoding, of_openai, lambda: loop_spec.labels).lines()
     rows = _tried(loop_spec, lines)
-    show([asdict(row) for row in rows], as_json)
+    told = [asdict(row) for row in rows]
+    if loop_spec.accept is None:
+        for row in told:
+            del row["only_without_certificate"]
+    show(told, as_json)
     refused = sum(row.lane is None for row in rows)
     to_stderr(f"{sum(row.asked for row in rows)} of {counted(len(rows), 'output')} would be asked")
+    if open_ := sum(row.only_without_certificate for row in rows):
+        to_stderr(f"{open_} of them only as long as no certificate covers them, see `labelloop report threshold`")
     if loop_spec.budget is not None:
         to_stderr(NO_BUDGET)
     if refused:
@@ -159,6 +165,13 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     total, asked, load, passed = (found[name] for name in ("outputs", "asked", "load", "passed"))
     click.echo(f"{asked['was']:,} of {counted(total, 'stored output')} were asked, and {asked['would']:,} would be.")
     click.echo(f"{found['newly']:,} more would be asked, and {found['no_longer']:,} of those asked would not.")
+    if found["accepted"]["was"]:
+        click.echo(f"{found['accepted']['was']:,} of those that were asked passed unseen by a certificate.")
+    if found["accepted"]["would"]:
+        click.echo(
+            f"{found['accepted']['would']:,} of those that would be asked are asked only as long as no certificate "
+            "covers them."
+        )
     if found["refused"]:
         click.echo(f"{counted(found['refused'], 'output')} would be refused, and are in no other number.")
     if found["repeats"]:

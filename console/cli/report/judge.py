@@ -12,19 +12,19 @@ from labelloop.process.settings import Settings
 @click.command()
 @one_of_the_loops
 @click.option("--model-version", help="Version of the judge; that of the newest output if it is left out.")
-@click.option("--check", is_flag=True, help="Exit with status 1 unless the judge is certified. This is a look.")
+@click.option("--check", is_flag=True, help="Exit with status 1 unless the judge is certified.")
 @as_json_too
 @with_settings
 def judge(settings: Settings, loop: str | None, model_version: str | None, check: bool, as_json: bool) -> None:
-    """Compare a judge's verdicts with people's blind answers, and certify the judge if both rates reach the floor.
+    """Compare a judge's verdicts with people's blind answers, and certify the judge if both rates exceed the floor.
 
     The loop's outputs are the verdicts of a judge, such as a language model. The key `judge: {positive: pass}` of
     loop.yaml says which label is positive.
 
     Only answers count that chance chose, and that people gave without seeing the verdict.
 
-    Plan the number of answers, then look once. A pipeline that runs --check after each few answers looks many times,
-    and certifies a bad judge more often than in 5 % of cases.
+    The certificate is decided at planned numbers of answers, and the report says at which the next look is. So it does
+    not matter how often you run this: a judge whose rate is below the floor is certified in at most 5 % of cases.
     """
     from backend.report.estimates.judge import judge_report
     from backend.report.parts import as_json as in_json_types

@@ -14,6 +14,7 @@ from labelloop.labeling.kinds.reading import has, known, value_of
 from labelloop.labeling.kinds.sets import f1, given_by_most
 from labelloop.reading import paths, strict_json
 from labelloop.reading.addresses import holds_address
+from labelloop.reading.texts import text_of
 
 
 class Span(NamedTuple):
@@ -76,7 +77,7 @@ def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:
 
 def fits(control: ControlTag, answer: str, data: Mapping[str, Any]) -> None:
     is_text = control.data_field and not holds_address(control.over, control.over_attributes)
-    text = paths.value_at(data, control.data_field) if is_text else None
+    text = text_of(paths.value_at(data, control.data_field)) if is_text else None
     ends = [span.end for span in read_spans(answer)]
-    if isinstance(text, str) and ends and max(ends) > len(text):
+    if text is not None and ends and max(ends) > len(text):
         raise ValueError(f"a span ends at {max(ends)}; the text has {len(text)} characters")

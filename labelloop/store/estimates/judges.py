@@ -15,6 +15,7 @@ from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.store.questions.error_rate import NEWEST
 
 _DRAWN = "(o.lane in ('holdout', 'control', 'audit') and o.triggered is not null)"
+_FIRST = "select output_id, min(seq) as seq from answers where loop = %(loop)s group by output_id"
 _NEWEST = NEWEST.replace("reviewers from", "reviewers, resolved_at from")
 
 
@@ -57,7 +58,7 @@ class Verdicts:
 
 
 def answered(conn: Conn, loop: str, positive: str) -> list[Answered]:
-    """Return the evidence: blind answers that chance chose."""
+    """Return the evidence: blind answers that chance chose, in the order of the first answers to their outputs."""
     return (
         rows_of(conn, Answered)
         .execute(
@@ -65,9 +66,10 @@ def answered(conn: Conn, loop: str, positive: str) -> list[Answered]:
             select o.model_version, d.form_sha256, o.triggered, o.group_key, o.label = %(positive)s as judge,
                 a.label = %(positive)s as people, a.resolved_at
             from outputs o join ({_NEWEST}) a on a.output_id = o.id join blind_tasks d on d.output_id = o.id
+                join ({_FIRST}) first on first.output_id = o.id
             where o.loop = %(loop)s and o.label is not null and {NO_REPEAT} and a.reviewers > 0
                 and {_DRAWN} and a.label is not null and {BLIND}
-            order by o.key collate "C"
+            order by first.seq
             """,
             {"loop": loop, "positive": positive},
         )

@@ -173,6 +173,14 @@ def newest(conn: Conn, loop: str, labels: Sequence[str]) -> Stored | None:
     return Stored(int(row["id"]), quality, row["learner"], weights)
 
 
+def answers_of_newest(conn: Conn, loop: str) -> int:
+    """Return the number of answers that the newest estimate is made of; 0 before the first one."""
+    row = conn.execute(
+        "select answers from quality_estimates where loop = %(loop)s order by id desc limit 1", {"loop": loop}
+    ).fetchone()
+    return 0 if row is None else int(row["answers"])
+
+
 def _newest_change(conn: Conn, loop: str) -> int:
     row = conn.execute(
         "select coalesce(max(seq), 0) as upto from feedback_changes where loop = %(loop)s", {"loop": loop}

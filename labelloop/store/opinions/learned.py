@@ -41,11 +41,11 @@ def spoken(conn: Conn, loop: str, output_ids: Sequence[UUID], labels: Sequence[s
             said = {row["shown"]: row["confidence"]}
         known = {label: share for label, share in said.items() if label in labels and share is not None}
         if known:
-            found[row["id"]] = _spread(known, labels)
+            found[row["id"]] = spread(known, labels)
     return found
 
 
-def _spread(known: dict[str, float], labels: Sequence[str]) -> Floats:
+def spread(known: dict[str, float], labels: Sequence[str]) -> Floats:
     """Return these probabilities in the order of `labels`; the others share what is left of 1."""
     rest = max(0.0, 1 - sum(known.values())) / max(1, len(labels) - len(known))
     shares = np.array([known.get(label, rest) for label in labels])

@@ -37,6 +37,7 @@ class Certificate:
     ended_at: datetime | None
     ended_because: str | None
     replaced: bool
+    succeeded: bool
     revoked_at: datetime | None
     revoked_by: str | None
     revoked_because: str | None
@@ -133,14 +134,19 @@ def seen(conn: Conn, certificate_id: UUID, answers: int) -> None:
     )
 
 
-def end(conn: Conn, certificate_id: UUID, why: str, *, replaced: bool = False) -> bool:
-    """End the certificate; False if it has ended already. `replaced`: another one of the same model takes its place."""
+def end(conn: Conn, certificate_id: UUID, why: str, *, replaced: bool = False, succeeded: bool = False) -> bool:
+    """End the certificate; False if it has ended already.
+
+    `replaced`: another one of the same model takes its place. `succeeded`: labels are from another model now, and what
+    it let pass keeps its promise.
+    """
     done = conn.execute(
         """
-        update certificates set ended_at = clock_timestamp(), ended_because = %(why)s, replaced = %(replaced)s
+        update certificates set ended_at = clock_timestamp(), ended_because = %(why)s, replaced = %(replaced)s,
+            succeeded = %(succeeded)s
         where id = %(id)s and ended_at is null
         """,
-        {"id": certificate_id, "why": why, "replaced": replaced},
+        {"id": certificate_id, "why": why, "replaced": replaced, "succeeded": succeeded},
     )
     return done.rowcount == 1
 

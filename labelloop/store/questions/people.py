@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from labelloop.answers import given
 from labelloop.answers.people import distinct_names
 from labelloop.reading.ids import UserId
 from labelloop.store.database import Conn
@@ -73,16 +74,17 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
 
 
 def names(conn: Conn, loop: str) -> dict[str, str]:
-    """Map the number of each reviewer of the loop (`user 7`) to the name.
+    """Map the number of each reviewer of the loop (`user 7`), in Label Studio or over HTTP, to the name.
 
     Verdicts and cards leave the loop's team, so they have the number only; pages show the name.
     """
     rows = conn.execute(
         """
-        select r.label_studio_user_id, r.email, r.name from reviewers r join projects p on p.instance = r.instance
-        where p.loop = %(loop)s order by r.label_studio_user_id
+        select label_studio_user_id, email, name from reviewers
+        where instance = %(http)s or instance in (select instance from projects where loop = %(loop)s)
+        order by label_studio_user_id
         """,
-        {"loop": loop},
+        {"loop": loop, "http": given.instance_of(loop)},
     ).fetchall()
     return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, distinct_names(rows), strict=True)}
 

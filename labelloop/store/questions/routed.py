@@ -43,6 +43,8 @@ class Routed:
     """Length of its embedding; 0 without one."""
     repeats: bool
     """Whether it has the answer of an earlier output with the same content."""
+    accepted: bool
+    """Whether it passed unseen by a certificate, and nobody has answered it or sent it back to people."""
 
     def output(self) -> Output:
         """Return the output as it was submitted, as far as a rule can read it: without its embedding and its time."""
@@ -67,9 +69,10 @@ class Routed:
 
 
 _COLUMNS = (
-    columns(Routed).removesuffix("width, repeats")
+    columns(Routed).removesuffix("width, repeats, accepted")
     + """coalesce(array_length(embedding, 1), 0) as width,
-    exists (select from repeats r where r.output_id = outputs.id) as repeats"""
+    exists (select from repeats r where r.output_id = outputs.id) as repeats,
+    state = 'accepted' as accepted"""
 )
 
 

@@ -50,6 +50,18 @@ class Prediction(NamedTuple):
     predicted: str | None
 
 
+# What both models of each verdict predicted. The caller adds a condition and closes the bracket.
+_PREDICTED = """
+    predicted as (
+        select v.version, i.output_id, i.answer_seq, i.label, v.label as predicted
+        from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout'
+        cross join lateral (
+            values (r.champion_id, i.champion_label), (r.version_id, i.challenger_label)
+        ) as v (version, label)
+        where r.loop = %(loop)s and r.scores is not null
+"""
+
+
 def newest_judging_run(conn: Conn, loop: str, version_id: str | None) -> JudgingRun | None:
     """Return the newest run with an evaluation of this version, as champion or as challenger; None if there is none.
 
@@ -96,14 +108,8 @@ def answers_in_common(conn: Conn, loop: str, one: str | None, other: str | None)
     """
     cursor = rows_of(conn, AnswerInCommon)
     return cursor.execute(
-        """
-        with predicted as (
-            select i.output_id, i.answer_seq, i.label, v.version, v.label as predicted
-            from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout'
-            cross join lateral (
-                values (r.champion_id, i.champion_label), (r.version_id, i.challenger_label)
-            ) as v (version, label)
-            where r.loop = %(loop)s and r.scores is not null and r.version_id is not null
+        f"""
+        with {_PREDICTED} and r.version_id is not null
         ), one as (
             select distinct on (output_id) * from predicted where version is not distinct from %(one)s
             order by output_id, answer_seq desc
@@ -127,14 +133,8 @@ def held_out_predictions(conn: Conn, loop: str, versions: Sequence[str], most: i
     """
     cursor = rows_of(conn, Prediction)
     return cursor.execute(
-        """
-        with predicted as (
-            select v.version, i.output_id, i.answer_seq, i.label, v.label as predicted
-            from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout'
-            cross join lateral (
-                values (r.champion_id, i.champion_label), (r.version_id, i.challenger_label)
-            ) as v (version, label)
-            where r.loop = %(loop)s and r.scores is not null and v.version = any(%(versions)s)
+        f"""
+        with {_PREDICTED} and v.version = any(%(versions)s)
         ), drawn as (
             select output_id from predicted group by 1 order by md5(output_id::text) limit %(most)s
         )

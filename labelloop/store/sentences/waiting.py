@@ -7,7 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.reading import paths
-from labelloop.store.database import Conn, rows_of
+from labelloop.reading.texts import text_of
+from labelloop.store.database import Conn
 
 _MISSING = "not exists (select from sentence_outputs s where s.output_id = w.output_id and s.encoder = %(mark)s)"
 
@@ -42,18 +43,15 @@ def without_vector(conn: Conn, loop: str, mark: str, limit: int) -> list[UUID]:
 
 def texts(conn: Conn, ids: Sequence[UUID], field: str, characters: int) -> list[Text]:
     """Return the beginning of each output's text, in the order of `ids`."""
-    rows = (
-        rows_of(conn, Text)
-        .execute(
-            """
-            select id as output_id, case jsonb_typeof(value) when 'string' then left(value #>> '{}', %(n)s) end as text
-            from outputs, coalesce(data -> %(field)s::text, data #> %(path)s::text[]) as value where id = any(%(ids)s)
-            """,
-            {"ids": list(ids), "field": field, "path": paths.steps(field), "n": characters},
-        )
-        .fetchall()
-    )
-    found = {row.output_id: row for row in rows}
+    rows = conn.execute(
+        """
+        select id, case jsonb_typeof(value) when 'string' then left(value #>> '{}', %(n)s) end as text,
+            case when jsonb_typeof(value) in ('number', 'boolean') then value end as other
+        from outputs, coalesce(data -> %(field)s::text, data #> %(path)s::text[]) as value where id = any(%(ids)s)
+        """,
+        {"ids": list(ids), "field": field, "path": paths.steps(field), "n": characters},
+    ).fetchall()
+    found = {row["id"]: Text(row["id"], text_of(row["other"] if row["text"] is None else row["text"])) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
 
 

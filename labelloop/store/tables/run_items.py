@@ -44,7 +44,8 @@ def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
 
 
 def clear(conn: Conn, run_id: UUID) -> None:
-    """Delete the items of the run."""
+    """Delete the items of the run, accepted outputs among them."""
+    conn.execute("delete from accepted_items where run_id = %(run_id)s", {"run_id": run_id})
     conn.execute("delete from run_items where run_id = %(run_id)s", {"run_id": run_id})
 
 
@@ -115,6 +116,13 @@ def copy_training_set(conn: Conn, run_id: UUID, of: UUID) -> None:
         """,
         {"run_id": run_id, "of": of},
     )
+    conn.execute(
+        """
+        insert into accepted_items (run_id, output_id, label, weight)
+        select %(run_id)s, output_id, label, weight from accepted_items where run_id = %(of)s
+        """,
+        {"run_id": run_id, "of": of},
+    )
 
 
 def held_out_answers(conn: Conn, loop: str) -> int:
@@ -154,13 +162,18 @@ def newest_answer(conn: Conn, loop: str) -> int:
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
-    """Return what the run was trained on, in the order in which it was trained on it."""
+    """Return what the run was trained on, accepted outputs too, in the order of the keys."""
     cursor = rows_of(conn, TrainingItem)
     return cursor.execute(
         """
-        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
-        from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
+        select * from (
+            select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+            from run_items i join outputs o on o.id = i.output_id
+            where i.run_id = %(run_id)s and i.part = 'train'
+            union all
+            select o.key, o.group_key, o.data, null, i.label, i.weight
+            from accepted_items i join outputs o on o.id = i.output_id where i.run_id = %(run_id)s
+        ) taught order by key collate "C"
         """,
         {"run_id": run_id},
     ).fetchall()

@@ -14,13 +14,21 @@ PROMOTION = columns(Promotion)
 
 
 def insert(
-    conn: Conn, loop: str, version_id: str, *, learner: str, classes: Sequence[str], size_bytes: int, trained_on: int
+    conn: Conn,
+    loop: str,
+    version_id: str,
+    *,
+    learner: str,
+    classes: Sequence[str],
+    size_bytes: int,
+    trained_on: int,
+    accepted: int = 0,
 ) -> None:
     """Store a new challenger. A version that is stored already keeps its stage."""
     conn.execute(
         """
-        insert into model_versions (id, loop, learner, classes, size_bytes, trained_on)
-        values (%(id)s, %(loop)s, %(learner)s, %(classes)s, %(size)s, %(trained_on)s)
+        insert into model_versions (id, loop, learner, classes, size_bytes, trained_on, accepted)
+        values (%(id)s, %(loop)s, %(learner)s, %(classes)s, %(size)s, %(trained_on)s, %(accepted)s)
         on conflict (id) do nothing
         """,
         {
@@ -30,6 +38,7 @@ def insert(
             "classes": list(classes),
             "size": size_bytes,
             "trained_on": trained_on,
+            "accepted": accepted,
         },
     )
 

@@ -230,3 +230,19 @@ def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_st
     assert set(ill) == {"members"}
     assert "2 members" in ill["members"].says
     assert pets.ill(label_studio_database=at) == {}
+
+
+def test_items_that_wait_for_a_person_who_is_not_there_are_told(
+    database: Database, label_studio: LabelStudio, pets: House
+) -> None:
+    with house(database, label_studio.url, label_studio.token, pets.models) as lonely:
+        lonely.loop.submit(2, data={"text": "a", "body": "b"})
+        lonely.loop.push()
+        said = {finding.check: finding for finding in lonely.examine()}
+        assert said["opinions"].says == "enough people have answered for all opinions that are asked"
+        lonely.loop.annotate(lonely.loop.tasks()[0]["id"], "cat")
+        lonely.loop.pull()
+        # As if the answer were not certain enough, and one more person were asked.
+        lonely.loop.do("update tasks set overlap = 2; update outputs set state = 'in_review' where state = 'answered'")
+        said = {finding.check: finding for finding in lonely.examine()}
+    assert said["opinions"].says.startswith("1 item waits for one more person than have ever answered here (1)")

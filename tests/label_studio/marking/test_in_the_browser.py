@@ -9,7 +9,17 @@ import pytest
 from playwright.sync_api import expect
 
 from labelloop.store.database import Database
-from tests.support.review.drawing import a_sound, answer, drag, highlighted, mark, regions_of, steady_box, task_of
+from tests.support.review.drawing import (
+    a_sound,
+    answer,
+    drag,
+    highlighted,
+    mark,
+    regions_of,
+    select_label,
+    steady_box,
+    task_of,
+)
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import wait_until
 
@@ -91,15 +101,9 @@ def test_people_move_a_segment_of_a_sound_and_draw_another(database: Database, l
             return box["x"] + box["width"] * seconds / 2, box["y"] + box["height"] * 0.7
 
         drag(page, at(0.375), at(0.625))
-        for _ in range(10):  # a label that a key selects counts for the sound a moment later
-            page.keyboard.press("Escape")
-            page.keyboard.press("1")
-            page.wait_for_timeout(500)
-            drag(page, at(1), at(1.5))
-            page.wait_for_timeout(500)
-            if regions_of(page) == 2:
-                break
-        assert regions_of(page) == 2, "the segment"
+        select_label(page, "1", "speech")
+        drag(page, at(1), at(1.5))
+        wait_until(lambda: regions_of(page) == 2, what="the segment")
         moved, drawn = _by_label(answer(loop, page))
     assert moved == {"start": pytest.approx(0.5, abs=0.01), "end": pytest.approx(0.75, abs=0.01), "label": "noise"}
     assert drawn == {"start": pytest.approx(1, abs=0.01), "end": pytest.approx(1.5, abs=0.01), "label": "speech"}

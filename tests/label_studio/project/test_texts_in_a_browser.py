@@ -13,6 +13,7 @@ from backend.report.corrections import corrections_of
 from labelloop.outputs.fitting import check
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
+from labelloop.reading.texts import text_of
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
@@ -106,6 +107,21 @@ def test_a_transcription_is_shown_changed_and_stored(database: Database, label_s
             found = corrections_of(conn, loop.spec.name, datetime.now(UTC))
         assert found["unchanged"] == 1
         assert [(row["shown"], row["given"]) for row in found["words"]] == [("", "שלום"), ("siad", "said")]
+
+
+def test_a_number_in_place_of_a_text_is_read_as_people_see_it(
+    database: Database, label_studio: LabelStudio, page: Page
+) -> None:
+    values = (42, 5.0, 0.1 + 0.2, 1e-5, 3e-7, -7, 0, True, False)
+    with sync_loop(database, label_studio.url, label_studio.token, of=parse("numbers", YAML, HEARD)) as loop:
+        for key, value in enumerate(values):
+            submit(loop, str(key), "a text", text=value)
+        loop.push()
+        shown = []
+        for key in range(len(values)):
+            opened(page, loop, str(key))
+            shown.append(page.locator("[class*=richtext]").last.inner_text().strip())
+        assert shown == [text_of(value) for value in values]
 
 
 def test_a_side_is_shown_changed_and_stored(database: Database, label_studio: LabelStudio, page: Page) -> None:

@@ -60,7 +60,7 @@ def test_a_learner_that_cannot_be_is_refused_before_the_loop_is_registered(run: 
     )
     refused = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
     assert refused.exit_code == 1
-    assert "loop.yaml: learner: sklearn.svm.LinearSVC with these parameters has no predict_proba" in refused.stderr
+    assert "loop.yaml: learner.name: sklearn.svm.LinearSVC with these parameters has no predict_proba" in refused.stderr
     assert "mail" not in run("status").stdout
 
 

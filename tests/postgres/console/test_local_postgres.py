@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -82,6 +83,19 @@ def test_a_kill_9_under_writes_loses_no_acknowledged_row(server: Postgres) -> No
         there = {row[0] for row in conn.execute("select n from written")}
     assert set(acknowledged) <= there
     assert len(there) <= len(acknowledged) + 1  # the one whose answer was cut off
+
+
+def test_a_port_that_another_process_took_first_is_replaced(tmp_path: Path) -> None:
+    postgres = Postgres(tmp_path / "postgres")
+    postgres.prepare()
+    with socket.socket() as faster:
+        faster.bind(("127.0.0.1", postgres.port))
+        faster.listen()
+        with postgres:
+            assert postgres.port != faster.getsockname()[1]
+            with psycopg.connect(postgres.url("postgres")) as conn:
+                assert conn.execute("select 1").fetchone() == (1,)
+    postgres.remove()
 
 
 def test_a_server_that_was_left_behind_is_ended_by_the_next_start(server: Postgres) -> None:

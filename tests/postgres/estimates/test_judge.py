@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report.estimates.judge import judge_report
+from backend.report.estimates.judge import judge_report, judge_standing
+from backend.report.loops import overview_report
 from console.cli import main
 from labelloop.errors import UsageError
+from labelloop.gate.judge_looks import SIZES
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from tests.support.backend_factory import texts_spec
@@ -43,7 +45,11 @@ def test_a_good_judge_is_certified_by_blind_answers_and_the_bounds_hold_its_rate
     assert 0.7 < found["kappa"]["low"] < found["kappa"]["value"] < found["kappa"]["high"] < 1
     text = judge(database, tmp_path).stdout
     assert text.startswith("Certified: judge judge-1 with form " + found["form"])
-    assert "look once" not in text
+    assert "showed it, and it holds however often people look." in text
+    assert "look at its" not in text
+    for looked in found["looks"].values():
+        assert looked["certified"]
+        assert looked["passed_at"] <= looked["last"]["answers"] <= looked["answers"] < looked["next"]
 
 
 def test_a_judge_that_always_says_pass_has_kappa_0_and_is_no_better_than_always_pass(
@@ -60,7 +66,8 @@ def test_a_judge_that_always_says_pass_has_kappa_0_and_is_no_better_than_always_
     assert "not shown to be better than always saying 'pass'" in printed.stdout
     assert "How many truly are cannot be told" in printed.stdout
     assert "No number of answers is likely to certify TNR: it is about 0.0 %" in printed.stdout
-    assert "so it is above the lower end" not in printed.stdout, "both are 0"
+    assert "Its TPR passed the look at 26 answers 'pass'." in printed.stdout
+    assert "the judge disagrees with people in" in printed.stdout
 
 
 @pytest.mark.parametrize("answers", [0, 1, 50])
@@ -71,22 +78,65 @@ def test_too_few_answers_certify_nothing_and_the_missing_ones_are_named(
         loop = Verdicts(conn, judge_spec())
         ids = loop.come(400, tpr=0.9, tnr=0.9)
         loop.draw(ids)
-        some = [id_ for id_ in ids if loop.placed[id_].lane in ("holdout", "audit")][:answers]
+        some = [id_ for id_ in ids if loop.lane[id_] in ("holdout", "audit")][:answers]
         loop.answer(some)
     printed = judge(database, tmp_path, "--check")
     assert printed.exit_code == 1
     assert printed.stdout.startswith("Not certified: judge judge-1")
-    assert ("one-sided, so it is above the lower end of the 95 % CI" in printed.stdout) == (answers > 0)
-    assert "more blind answers 'fail' would do for TNR." in printed.stdout
-    assert "Plan the number of answers, give them, then look once." in printed.stdout
-    assert "Each `--check` is a look." in printed.stdout
+    assert "more blind answers 'fail' would do for TNR: it is likely to pass by the look at" in printed.stdout
+    assert "Only these looks decide. So it does not matter how often somebody opens this report" in printed.stdout
     assert "Tasks of the rule lane come on top and do not count." in printed.stdout
     with database.transaction() as conn:
         found = judge_report(conn, "texts")
     assert found["answers"] == len(some)
+    looked = found["looks"]["negative"]
+    n = looked["answers"]
+    first = "first" if looked["last"] is None or looked["last"]["allowed"] < 0 else "next"
+    there = f"there {'is' if n == 1 else 'are'} {n}."
+    assert f"The {first} look at its TNR is at {looked['next']} answers 'fail'; {there}" in printed.stdout
+    assert looked["next"] > n
     enough = found["waiting"] >= found["needed"]["outputs"]
     assert ("which is enough." if enough else "which is too few: let this version judge more") in printed.stdout
     assert found["needed"]["outputs"] >= found["needed"]["negative"] >= (1 if answers == 50 else 10)
+
+
+def test_a_report_after_each_answer_says_certified_only_at_a_look_and_then_stays_so(database: Database) -> None:
+    said = []
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(400, tpr=0.97, tnr=0.97)
+        loop.draw(ids)
+        for id_ in ids:
+            if loop.answer([id_]):
+                found = judge_report(conn, "texts")
+                said.append((found["status"], [one["answers"] for one in found["looks"].values()]))
+                if len(said) > 150:
+                    break
+    first = [status for status, _ in said].index("certified")
+    assert {status for status, _ in said[first:]} == {"certified"}
+    assert set(said[first][1]) & set(SIZES), "the answer that certified it completed a look"
+
+
+def test_a_rate_that_falls_below_the_floor_ends_the_certificate_of_the_same_version(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(600, tpr=0.98, tnr=0.98)
+        loop.draw(ids)
+        loop.answer(ids)
+        assert judge_report(conn, "texts")["status"] == "certified"
+        worse = loop.come(900, tpr=0.98, tnr=0.4, name="later")
+        loop.draw(worse)
+        loop.answer(worse)
+    printed = judge(database, tmp_path, "--check")
+    assert printed.exit_code == 1
+    assert printed.stdout.startswith("Stale: an earlier certificate does not hold")
+    assert "but at the last look, at" in printed.stdout
+    with database.transaction() as conn:
+        [loop_now] = overview_report(conn)["loops"]
+    [ended] = loop_now["ended_promises"]
+    assert ended.startswith("the judge is no longer certified: its TNR passed the look at")
 
 
 def test_one_class_among_people_leaves_the_other_rate_unknown(database: Database, tmp_path: Path) -> None:
@@ -128,6 +178,28 @@ def test_a_new_version_of_the_judge_and_a_new_form_make_the_certificate_stale(
     unknown = judge(database, tmp_path, "--model-version", "judge-9")
     assert unknown.exit_code == 2
     assert "there are: 'judge-2', 'judge-1'" in unknown.stderr
+
+
+@pytest.mark.parametrize("judge", ["good", "stale", "new"])
+def test_the_standing_says_the_same_as_the_report_without_its_costly_figures(database: Database, judge: str) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(1_000, tpr=0.95, tnr=0.95)
+        if judge != "new":
+            loop.draw(ids)
+            loop.answer(ids)
+    with database.transaction() as conn:
+        loop.conn = conn
+        if judge == "stale":
+            loop.come(5, tpr=0.95, tnr=0.95, version="judge-2", name="new")
+        spec = loops.get(conn, "texts")
+        assert spec is not None
+        report, standing = judge_report(conn, "texts"), judge_standing(conn, spec)
+    assert standing is not None
+    assert standing["status"] == {"good": "certified", "stale": "stale", "new": "not certified"}[judge]
+    assert standing.pop("headline") == report["sentences"][0]
+    assert standing == {key: report[key] for key in standing}
+    assert not {"kappa", "needed", "waiting", "left_out", "sentences"} & set(standing)
 
 
 def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Database, tmp_path: Path) -> None:

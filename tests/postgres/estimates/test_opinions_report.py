@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from backend.report.estimates.opinions import headline, opinions_report
+from backend.report.estimates.opinions import headline, opinions_report, waiting_for_nobody
 from console.cli import main
 from labelloop.store.database import Database
 from sync.pull.opinions import settle_opinions
@@ -76,9 +76,11 @@ def test_items_with_an_answer_and_one_more_person_asked_are_no_disagreement(data
     ) in found["sentences"]
     with database.transaction() as conn:
         assert "6 items wait for one more person" in (headline(conn, spec) or "")
+        assert (waiting_for_nobody(conn, spec) or "").startswith("6 items wait for one more person than have ever")
     annotate(database, spec, [(7, 3, "cat")], ids)
     with database.transaction() as conn:
         found = opinions_report(conn, spec.name)
+        assert waiting_for_nobody(conn, spec) is None
     assert (found["asked"], found["persons"], found["without_person"]) == (6, 3, 0), "a third person is there"
 
 

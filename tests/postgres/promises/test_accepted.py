@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner
 
 from backend.train.certify import revoke
+from console.cli import main
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.promises import certificates
 from labelloop.store.tables import loops, runs
-from tests.support.hops.accepting_desk import AcceptingDesk
+from tests.support.hops.accepting_desk import YAML, AcceptingDesk
 
 
 @pytest.fixture
@@ -270,3 +275,26 @@ def test_drift_ends_it_and_the_old_answers_count_no_more(desk: AcceptingDesk) ->
     assert test["closed_because"] == row["ended_because"]
     assert desk.certify() is None
     assert "accepted" not in {one["state"] for one in desk.send("c", 50, confidences=[0.999] * 50)}
+
+
+def test_a_backtest_says_what_passed_by_a_certificate_and_what_one_may_cover(
+    desk: AcceptingDesk, tmp_path: Path
+) -> None:
+    certified(desk)
+    passed = desk.states("a")["accepted"]
+    rule = tmp_path / "changed.yaml"
+    rule.write_text(YAML.replace("< 0.5", "< 0.9"))
+    env = {"LABELLOOP_DATABASE_URL": desk.database.url, "LABELLOOP_DATA_DIR": str(tmp_path)}
+    words = CliRunner().invoke(main, ["backtest", "--spec", str(rule)], env=env).stdout
+    told = json.loads(CliRunner().invoke(main, ["backtest", "--spec", str(rule), "--json"], env=env).stdout)
+    chance = len(desk.sql("select id from outputs where lane <> 'rule' and confidence >= 0.9"))
+    sure = sum(confidence >= 0.9 for confidence in desk.confidences.values())
+    assert passed > 0
+    assert told["accepted"] == {"was": passed, "would": sure - chance}
+    assert f"{passed} of those that were asked passed unseen by a certificate." in words
+    assert (
+        f"{sure - chance} of those that would be asked are asked only as long as no certificate covers them." in words
+    )
+    rule.write_text(YAML.replace("  accept: {error: 0.05, confidence: 0.95}\n", ""))
+    told = json.loads(CliRunner().invoke(main, ["backtest", "--spec", str(rule), "--json"], env=env).stdout)
+    assert told["accepted"] == {"was": passed, "would": 0}

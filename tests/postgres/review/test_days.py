@@ -16,6 +16,7 @@ from backend.report.days import DAYS, days
 from backend.report.runs import run_report
 from backend.review import charts
 from console.cli import main
+from labelloop.answers import given
 from labelloop.answers.people import Person
 from labelloop.reading.ids import UserId
 from labelloop.store.database import Database
@@ -172,15 +173,26 @@ def test_a_slice_by_reviewer_is_shown_by_name_and_kept_by_number(judged_loop_cop
         project = conn.execute("select instance from projects").fetchone()
         assert project is not None
         known = {UserId(7): Person("zoe@example.org", "Zoë Li"), UserId(71): None}
+        http = given.user_id("otto@x.org")
         feedback.upsert_reviewers(conn, project["instance"], known)
+        feedback.upsert_reviewers(conn, given.instance_of("digits"), {http: Person("otto@x.org", "otto")})
+        feedback.upsert_reviewers(conn, given.instance_of("others"), {UserId(71): Person("eve@x.org", "Eve")})
         conn.execute(
             "update retrain_runs set reasons = array[%s], scores = jsonb_set(scores, '{slices}', %s)",
-            ("reviewer user 7 got worse by 20.0 points, reviewer user 71 did not", json.dumps([fell])),
+            (
+                f"reviewer user 7 got worse by 20.0 points, reviewer user {http} by 10.0, reviewer user 71 did not",
+                json.dumps([fell, {**fell, "value": f"user {http}"}]),
+            ),
         )
         run = run_report(conn, judged_loop_copy.run)
         kept = conn.execute("select scores -> 'slices' -> 0 ->> 'value' as value from retrain_runs").fetchone()
-    assert run["reasons"] == ["reviewer Zoë Li got worse by 20.0 points, reviewer user 71 did not"]
-    assert (run["slices"][0]["value"], run["slices"][0]["shown"]) == ("user 7", "Zoë Li")
+    assert run["reasons"] == [
+        "reviewer Zoë Li got worse by 20.0 points, reviewer otto by 10.0, reviewer user 71 did not"
+    ]
+    assert [(slice["value"], slice["shown"]) for slice in run["slices"]] == [
+        ("user 7", "Zoë Li"),
+        (f"user {http}", "otto"),
+    ]
     assert kept == {"value": "user 7"}, "cards and verdicts are passed on"
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import ViewportSize, expect
 
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
-from tests.support.review.desk import LAPTOP, PHONE, Desk, check
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_tables_are_whole
 from tests.support.review.review_house import XSS, House
 from tests.support.review.stream import Stream, a_spec, predict, promote, with_sources
 
@@ -48,6 +48,7 @@ def test_the_pages_can_be_read_on_a_laptop_and_a_phone_and_the_loop_leads_to_the
         page.goto(f"{desk.base}/review/loops/answers")
         page.get_by_role("link", name="Is the judge right?").click()
         expect(page.locator("p.verdict")).to_contain_text("Certified: judge judge-1")
+        check_tables_are_whole(page)
         assert page.locator(f".chart.{size} svg:visible").count() == 1
         check(page)
 
@@ -66,7 +67,7 @@ def test_the_same_is_there_as_json(house: House) -> None:
     assert said == found["sentences"][0]
     page = house.logged_in().get("/review/loops/answers/judge").text
     assert "<p>No number of answers is likely to certify TPR" in page
-    assert "look once" not in page, "no number of answers would do"
+    assert "Only these looks decide." in page
     refused = client.get("/v1/review/loops/texts/judge", headers=house.bearer())
     assert refused.status_code == 404
     assert "loop texts has no judge" in refused.text

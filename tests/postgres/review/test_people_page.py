@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize
 from labelloop.answers.people import Person
 from labelloop.reading.ids import UserId
 from labelloop.store.tables import access, feedback
-from tests.support.review.desk import LAPTOP, PHONE, Desk, check
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_tables_are_whole
 from tests.support.review.opinions import crowd
 from tests.support.review.review_house import House, log_in
 
@@ -91,6 +91,7 @@ def test_the_page_about_opinions_shows_quality_and_gold_on_a_screen_and_on_a_pho
             page.get_by_role("heading", name="Opinions on pets").wait_for()
             for words in ("Gold that looks wrong", "k0000", "7 of 7"):
                 page.get_by_text(words, exact=False).first.wait_for()
+            check_tables_are_whole(page)
             check(page)
             token = {"Authorization": f"Bearer {desk.token}"}
             told = page.request.get(f"{desk.base}/v1/review/loops/pets/opinions", headers=token).json()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from backend.train.certify import revoke
 from labelloop.store.promises import certificates
+from labelloop.store.tables import loops
+from tests.support.data.imported import loop
 from tests.support.hops.accepting_desk import AcceptingDesk
 from tests.support.review.desk import PHONE, Desk, check
 from tests.support.review.review_house import House, log_in
@@ -69,3 +71,30 @@ def test_the_page_has_the_rules_of_the_others_and_the_same_as_json(house: House)
     assert client.get("/review/loops/nothing/threshold").status_code == 404
     told = client.get("/v1/review/loops/digits/threshold", headers=house.bearer("otto")).get_json()
     assert (told["loop"], told["promise"]["is_set"], told["certificate"]) == ("digits", False, None)
+
+
+def test_a_curve_of_each_label_is_on_the_page_and_in_the_json_where_it_is_asked_for(house: House) -> None:
+    people = AcceptingDesk(house.database)
+    certified(people)
+    client, path = house.client(), "/v1/review/loops/pets/threshold"
+    plain = client.get(path, headers=house.bearer()).get_json()
+    assert ([curve["label"] for curve in plain["curves"]], plain["by"]) == ([None], None)
+    told = client.get(f"{path}?by=label", headers=house.bearer()).get_json()
+    assert ([curve["label"] for curve in told["curves"]], told["by"]) == ([None, "cat", "dog", "eel"], "label")
+    browser = house.logged_in()
+    page = browser.get("/review/loops/pets/threshold").text
+    assert "Label eel" not in page
+    assert 'href="/review/loops/pets/threshold?by=label"' in page
+    page = browser.get("/review/loops/pets/threshold?by=label").text
+    assert page.count("<h2>Label ") == 3
+    assert "?by=label" not in page, "nothing more to show"
+    with house.database.transaction() as conn:
+        loops.register(conn, loop("stars"))
+    for address, said in (
+        ("pets/threshold?by=week", "there are no curves by 'week'; there are curves by: label"),
+        ("pets/threshold?of=label", "this report has no parameter 'of'; it takes: by"),
+        ("stars/threshold?by=label", "no curve of each label: the answer of loop 'stars' is "),
+    ):
+        refused = client.get(f"/v1/review/loops/{address}", headers=house.bearer())
+        assert (refused.status_code, said in refused.get_json()["error"]) == (400, True), refused.text
+        assert browser.get(f"/review/loops/{address}").status_code == 400

@@ -18,6 +18,7 @@ from labelloop.store.sentences import vectors
 from labelloop.store.sentences.vectors import Used
 from labelloop.store.tables import jobs, loops, outputs
 from sync.intake.taking import take
+from sync.push.sentences import beginnings
 from sync.push.window import prepare
 from tests.support.hops.retraining import asked
 
@@ -59,6 +60,12 @@ def picked(database: Database, spec: LoopSpec) -> set[str]:
     window, picks = prepare(database, spec)
     key_of = {item.output_id: item.key for item in window.queues["rule"]}
     return {key_of[pick.output_id] for pick in picks}
+
+
+def test_a_number_is_compared_by_the_vector_of_its_text() -> None:
+    items, hashes = beginnings([{"text": 4.0}, {"text": "4"}, {"text": None}, {"text": ["4"]}], "text")
+    assert [item["text"] for item in items] == ["4", "4", None, None]
+    assert hashes == [text_hash("4"), text_hash("4"), None, None]
 
 
 def test_texts_that_mean_the_same_are_not_asked_together(database: Database, spec: LoopSpec) -> None:

@@ -84,12 +84,12 @@ def test_too_little_to_learn_from_is_refused_whatever_the_learner(
 def test_texts_of_a_megabyte_are_trained_on_and_values_that_are_no_text_are_left_out_by_name(
     database: Database, settings: Settings
 ) -> None:
-    texts = [*GOOD[:20], "prize " * 180_000, 7, None]
-    loop_of(database, texts, [*TRUTHS[:20], "spam", "ham", "spam"])
+    texts = [*GOOD[:20], "prize " * 180_000, 7, ["see you"], None]
+    loop_of(database, texts, [*TRUTHS[:20], "spam", "ham", "ham", "spam"])
     made = outcome(database, settings)
-    assert made["trained_on"] == 21
+    assert made["trained_on"] == 22, "a number is the text that people see"
     reason = (
-        r"2 of 23 answers left out, the learner cannot read them: item 'item-21': its field 'text' is not text but int"
+        r"2 of 24 answers left out, the learner cannot read them: item 'item-22': its field 'text' is not text but list"
     )
     assert any(reason in note and "(and 1 more)" in note for note in made["notes"]), made["notes"]
 

@@ -27,7 +27,8 @@ from labelloop.store.questions import new_answers
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun, RunStatus
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
-from tests.support.workers.backend_worker import children, gone, until
+from tests.support.workers.backend_worker import until
+from tests.support.workers.processes import children, gone
 
 LOOP = "texts"
 CHARACTERS = 30_000

@@ -123,8 +123,8 @@ def test_a_click_never_waits_for_a_picture(database: Database, settings: Setting
     assert all(isinstance(item["photo.url"], Unfetched) for item in without)
     assert not served.asked
     with_pictures(database, settings, spec, data)
-    assert [item["photo.url"][:22] for item in with_pictures(database, None, spec, data)] == [
-        "data:image/png;base64,"
+    assert [item["photo.url"][:35] for item in with_pictures(database, None, spec, data)] == [
+        "data:image/png;fetched=grey;base64,"
     ] * 4
 
 

@@ -82,8 +82,17 @@ def test_a_vector_is_computed_once_and_is_the_same_from_postgres(database: Datab
 
 
 def test_items_without_a_text_stay_as_they_are(database: Database, words: str) -> None:
-    data: list[dict[str, Any]] = [{"text": None}, {"other": "a"}, {"text": 7}]
+    data: list[dict[str, Any]] = [{"text": None}, {"other": "a"}, {"text": ["a bill"]}]
     assert with_vectors(database, sentences_spec(words), data) == data
+
+
+def test_a_number_has_the_vector_of_the_text_that_people_see(database: Database, words: str) -> None:
+    spec, heard = sentences_spec(words), Asked()
+    submitted(database, spec, [7, 5.0, 1e-5, True])
+    assert fill(database, "texts", encoding=heard) == 4
+    assert sorted(heard.texts) == ["0.00001", "5", "7", "true"]
+    with_vectors(database, spec, [{"text": "5"}, {"text": 5}, {"text": 7}], heard)
+    assert len(heard.texts) == 4, "numbers and texts have the same vectors"
 
 
 def test_the_most_useful_come_first_and_open_tasks_before_them(database: Database, words: str) -> None:
@@ -185,11 +194,8 @@ def test_scoring_gets_vectors_from_children_and_keeps_them(database: Database, s
     spec = sentences_spec(words)
     data = submitted(database, spec)
     version(database, settings, "texts", fitted("text", data[:4], ["ham", "spam"] * 2, field="text"), champion=True)
-    children = Children(threading.Event(), most=1)
-    try:
+    with Children(threading.Event(), most=1) as children:
         assert prelabel(database, "texts", settings.models_dir, encoding=children.of) == len(TEXTS)
-    finally:
-        children.end_unused(0)
     assert len(rows(database, "select from sentence_vectors")) == len(TEXTS)
     np.testing.assert_array_equal(
         vectors_of(with_vectors(database, spec, data, _nothing_is_missing), "text", encoder(words)),

@@ -23,15 +23,8 @@ from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import settings_for
 from tests.support.network.tcp import Line
-from tests.support.workers.backend_worker import (
-    children,
-    gone,
-    in_the_middle_of_training,
-    latest,
-    texts_loop,
-    until,
-    worker,
-)
+from tests.support.workers.backend_worker import in_the_middle_of_training, latest, texts_loop, until, worker
+from tests.support.workers.processes import children, gone, jobs_of_ours
 
 
 @pytest.fixture
@@ -136,6 +129,8 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
         assert run.status == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
+        assert "backend.encode.child" in " ".join(jobs_of_ours().values()), "it has encoded the waiting texts"
+    assert not jobs_of_ours(), "the worker has ended, and so have the processes of its jobs"
     line.close()
     with database.transaction() as conn:
         assert versions.champion(conn, loop) is not None

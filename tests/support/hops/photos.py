@@ -11,7 +11,7 @@ FORM = (
 )
 
 
-def spec_of(fetch: str, more: str = "") -> LoopSpec:
-    learner = f'{{name: images, fetch: ["{fetch}"]}}'
+def spec_of(fetch: str, more: str = "", params: str = "{}") -> LoopSpec:
+    learner = f'{{name: images, fetch: ["{fetch}"], params: {params}}}'
     yaml = f'feedback_loop:\n  trigger: "model_confidence < 0.9"\n  holdout: 0.3\n  learner: {learner}\n'
     return parse("photos", yaml + more, FORM)

@@ -23,8 +23,18 @@ def jpeg(shade: int, width: int = 640, height: int = 480) -> bytes:
     return file.getvalue()
 
 
+def coloured(colours: str, side: int = 160) -> bytes:
+    """A square of one colour, such as `200-60-60` for red, on white paper with a little noise."""
+    rgb = [int(one) for one in colours.split("-")]
+    pixels = np.random.default_rng(rgb).integers(0, 20, (side, side, 3)).astype(np.uint8) + 235
+    pixels[side // 4 : -side // 4, side // 4 : -side // 4] = rgb
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 class Pictures:
-    """`/<shade>.jpg` is a picture; other paths are what servers do wrong."""
+    """`/<shade>.jpg` and `/<red>-<green>-<blue>.png` are pictures; other paths are what servers do wrong."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -51,6 +61,8 @@ def pictures() -> Iterator[Pictures]:
                 self.end_headers()
             elif name.endswith(".jpg"):
                 self._send(jpeg(int(name.removesuffix(".jpg"))), "image/jpeg")
+            elif name.endswith(".png") and "-" in name:
+                self._send(coloured(name.removesuffix(".png")), "image/png")
             elif name == "page":
                 self._send(b"<html>", "text/html")
             elif name == "broken":

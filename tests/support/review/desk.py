@@ -75,6 +75,20 @@ def check_width(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
 
 
+def check_tables_are_whole(page: Page) -> None:
+    """No visible cell of a table reaches beyond the screen, and on a phone each figure has its name beside it."""
+    cells = page.locator("table.stacked :is(th[scope=row], td):visible")
+    assert cells.count() > 0
+    right = cells.evaluate_all("nodes => Math.max(...nodes.map(node => node.getBoundingClientRect().right))")
+    width = page.evaluate("document.documentElement.clientWidth")
+    assert right <= width, page.url
+    if width < 600:
+        named = page.locator("table.stacked td:visible").evaluate_all(
+            "nodes => nodes.every(node => getComputedStyle(node, '::before').content.length > 4)"
+        )
+        assert named, page.url
+
+
 def with_labels(desk: Desk, n: int) -> None:
     """The run's confusion matrix as of a loop with so many labels, as long as those of banking77."""
     labels = [f"label_{i:03}_{'with_a_long_name_of_its_own'[: i % 28]}" for i in range(n)]

@@ -116,6 +116,19 @@ def regions_of(page: Page) -> int:
     return page.locator(".lsf-tree__node").count()
 
 
+def select_label(page: Page, key: str, label: str) -> None:
+    """Select the label of this key for the next segment of a sound, with no segment selected.
+
+    A segment drawn before its label counts is none. The key labels it later, and a second drag then changes its ends.
+    """
+    page.keyboard.press("Escape")
+    page.wait_for_function("!Htx.annotationStore.selected.objects.some(one => one.activeLabel)")
+    page.keyboard.press(key)
+    page.wait_for_function(
+        "label => Htx.annotationStore.selected.objects.some(one => one.activeLabel === label)", arg=label
+    )
+
+
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     page.mouse.move(*start)
     page.mouse.down()
@@ -145,7 +158,7 @@ def highlighted(root: Page | Any) -> list[str]:
 
 
 def answer(loop: SyncLoop, page: Page) -> str:
-    """Submit the page; return the answer in Postgres."""
+    """Submit the page; return the answer in Postgres. Without one, the error says what is there instead."""
     page.get_by_label("Submit current annotation").click()
     found: list[dict[str, Any]] = []
 
@@ -154,6 +167,17 @@ def answer(loop: SyncLoop, page: Page) -> str:
         found[:] = loop.sql("select label from answers")
         return len(found) == 1
 
-    wait_until(came, what="the answer")
+    try:
+        wait_until(came, what="the answer")
+    except AssertionError as exc:
+        raise AssertionError(f"{exc}\n{_instead(loop, page)}") from exc
     text: str = found[0]["label"]
     return text
+
+
+def _instead(loop: SyncLoop, page: Page) -> str:
+    """Return what Label Studio and Postgres hold of the task, and what the page shows."""
+    tasks = loop.web.get("/api/tasks", params={"project": loop.project_id, "fields": "all"}).text
+    refused = loop.sql("select reason from unreadable where until is null")
+    shown = page.locator("body").inner_text()
+    return f"refused by the pull: {refused}\nLabel Studio: {tasks}\nthe page at {page.url}:\n{shown}"

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -74,17 +73,3 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
         return run.status == "running" and bool(items_of_part(conn, run.id, "train"))
-
-
-def children(pid: int) -> list[int]:
-    """Ids of the processes that this process started; the kernel lists them by thread."""
-    found = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (thread / "children").read_text().split()]
-    return found
-
-
-def gone(pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    return True

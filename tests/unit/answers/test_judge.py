@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from benchmarks.promises import judge as benchmark
 from labelloop.answers import judge as judging
 from labelloop.answers.anchoring import Arms, anchoring
-from labelloop.answers.judge import Compared, Judged, Outputs, Share, judged, more_needed
+from labelloop.answers.judge import Compared, Judged, Outputs, Share, at_looks, judged
 
 
 def judge_of(cells: tuple[int, int, int, int], outputs: int = 1_000, said: float | None = None) -> Judged:
@@ -50,43 +50,40 @@ def test_a_constant_judge_has_kappa_0_whatever_the_base_rate() -> None:
     assert found.kappa.low <= 0.0
     assert found.agreement.value == pytest.approx(0.67)
     assert (found.corrected.value, found.corrected.low, found.corrected.high) == (None, 0.0, 1.0)
-    assert not found.certified(0.8)
-    assert more_needed(found.tpr, 0.8) == 0
-    assert more_needed(found.tnr, 0.8) is None
+    assert (found.tpr.value, found.tnr.value) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("cells", [(0, 0, 0, 0), (1, 0, 0, 0), (50, 0, 0, 0), (0, 0, 0, 1)])
 def test_without_answers_of_a_class_nothing_is_known_of_it(cells: tuple[int, int, int, int]) -> None:
     found = judge_of(cells)
-    assert not found.certified(0.8)
     assert (found.tpr.value is None) == (not cells[0])
     assert (found.tnr.value is None) == (not cells[3])
     assert found.corrected == judging.Number()
 
 
-def test_a_certificate_needs_both_bounds() -> None:
-    assert judge_of((90, 3, 3, 60)).certified(0.8)
-    assert not judge_of((90, 12, 3, 60)).certified(0.8), "TNR is 0.83, and above 0.75 only"
-    assert not judge_of((9, 0, 0, 5)).certified(0.8), "five of five say more than 0.69 only"
-    assert judge_of((20, 0, 0, 20)).certified(0.8)
+def test_the_rates_at_a_look_are_those_of_the_answers_up_to_it() -> None:
+    rng = np.random.default_rng(4)
+    rows = [
+        Compared(i % 3 == 0, str(i // 4), bool(right), bool(people))
+        for i, (right, people) in enumerate(zip(rng.random(200) < 0.8, rng.random(200) < 0.6, strict=True))
+    ]
+    outputs = {True: Outputs(300, 200), False: Outputs(900, 700)}
+    found = at_looks(rows, outputs, (15, 40, 70, 500))
+    whole = judged(rows, outputs, rng)
+    for name, truth, now in (("tpr", True, whole.tpr), ("tnr", False, whole.tnr)):
+        ends = [i for i, row in enumerate(rows) if row.people == truth]
+        *looks, last = found[name]
+        assert last == now
+        assert [look.answers for look in looks] == [n for n in (15, 40, 70) if n <= len(ends)]
+        for look in looks:
+            cut = ends[look.answers - 1] + 1
+            there = judged(rows[:cut], outputs, rng)
+            assert look == (there.tpr if truth else there.tnr)
+            assert look in at_looks(rows[: cut + 3], outputs, (look.answers,))[name], "later answers change nothing"
 
 
-def test_the_plan_gives_a_certificate_in_four_of_five_cases() -> None:
-    rng = np.random.default_rng(5)
-    nothing = Share(0, 0.0)
-    n = more_needed(nothing, 0.8)
-    assert n is not None
-    assert 60 < n < 120
-    certified = 0
-    for yes in rng.binomial(n, 0.9, 400).tolist():
-        bound = judge_of((yes, 0, n - yes, 0)).tpr.bound
-        certified += bound is not None and bound >= 0.8
-    assert 0.76 <= certified / 400 <= 0.88
-    seen = judge_of((43, 0, 7, 40))
-    more = more_needed(seen.tpr, 0.8)
-    assert more is not None
-    assert n < more < 3 * n, "0.86 is nearer to the floor than 0.9"
-    assert more_needed(judge_of((40, 0, 10, 40)).tpr, 0.85) is None, "about 0.8, below the floor"
+def test_without_answers_there_is_no_look() -> None:
+    assert at_looks([], {False: Outputs(10, 5)}, (15,)) == {"tpr": [Share(0, 0.0)], "tnr": [Share(0, 0.0)]}
 
 
 def test_strata_count_with_their_outputs() -> None:

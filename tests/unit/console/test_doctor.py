@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.doctor import server, services, work
+from console.doctor import answers, server, services, work
 from console.doctor.findings import Finding, Level, exit_status, fault, good, hint, summary, unseen
 from labelloop.queue.budget import Origin, Spent
 from labelloop.spec.budget import Budget
@@ -194,3 +194,10 @@ def test_a_budget_that_keeps_outputs_out_is_a_hint_that_says_until_when() -> Non
     assert "used up: per_source mail; outputs of the rule lane wait" in source.says
     assert work.budget("pets", Spent(Budget(per_day=3), tasks), 0).level is Level.OK, "nothing waits"
     assert work.budget("pets", Spent(Budget(per_day=4), tasks), 1) == good("budget", "3 of 4 tasks today", "pets")
+
+
+def test_items_that_wait_for_a_person_who_is_not_there_are_a_hint() -> None:
+    assert answers.opinions("pets", None).level is Level.OK
+    found = answers.opinions("pets", "2 items wait for one more person than have ever answered here (1).")
+    assert (found.level, found.check, found.loop) == (Level.HINT, "opinions", "pets")
+    assert found.says == "2 items wait for one more person than have ever answered here (1)"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -18,9 +20,10 @@ from console.local.leftovers import left_behind
 from console.local.options import UpOptions
 from console.local.postgres import Command
 from console.local.start import EXAMPLES, find_loops_dir
-from console.local.supervisor import Supervisor
+from console.local.supervisor import ROOT, Supervisor
 from console.local.up import down
 from labelloop.errors import Failed, UsageError
+from tests.support.ports import free_base
 
 
 @pytest.fixture
@@ -32,20 +35,70 @@ def busy() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_busy_port_that_the_user_chose_is_named_with_its_process(busy: int, tmp_path: Path) -> None:
+@pytest.fixture
+def reserved() -> Iterator[ports.Reserved]:
+    with ports.Reserved() as made:
+        yield made
+
+
+def test_a_busy_port_that_the_user_chose_is_named_with_its_process(
+    busy: int, tmp_path: Path, reserved: ports.Reserved
+) -> None:
     with pytest.raises(UsageError, match=rf"port {busy} .* used by .*\(process {os.getpid()}\): .*--port-base"):
-        ports.choose(tmp_path / "ports.json", ["postgres", "sync"], busy, print)
+        ports.choose(tmp_path / "ports.json", ["postgres", "sync"], busy, print, reserved)
 
 
-def test_a_busy_port_of_an_earlier_start_is_replaced_by_a_free_one_and_kept(busy: int, tmp_path: Path) -> None:
+def test_a_busy_port_of_an_earlier_start_is_replaced_by_a_free_one_and_kept(
+    busy: int, tmp_path: Path, reserved: ports.Reserved
+) -> None:
     file = tmp_path / "ports.json"
     file.write_text(f'{{"sync": {busy}}}')
     said: list[str] = []
-    first = ports.choose(file, ["sync"], None, said.append)
+    first = ports.choose(file, ["sync"], None, said.append, reserved)
     assert first["sync"] > busy
     assert "sync gets" in said[0]
-    assert ports.choose(file, ["sync"], None, said.append) == first
+    assert ports.choose(file, ["sync"], None, said.append, reserved) == first
     assert len(said) == 1
+
+
+def test_starts_at_the_same_moment_choose_different_ports(tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from console.local import ports
+        with ports.Reserved() as reserved:
+            input()
+            names = ["postgres", "sync", "backend", "label-studio"]
+            print(*ports.choose(Path(sys.argv[1]), names, None, lambda line: None, reserved).values(), flush=True)
+            input()
+    """
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        starts = []
+        for i in range(3):
+            command = [sys.executable, "-c", program, str(tmp_path / f"{i}.json")]
+            starts.append(stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)))
+        for start in starts:
+            assert start.stdin is not None
+            start.stdin.write("\n")
+            start.stdin.flush()
+        chosen = [int(port) for start in starts if start.stdout is not None for port in start.stdout.readline().split()]
+        for start in starts:
+            start.communicate("\n")
+    assert len(chosen) == len(set(chosen)) == 12
+
+
+def test_a_port_is_reserved_until_its_up_ends(tmp_path: Path, reserved: ports.Reserved) -> None:
+    base = free_base()
+    names = list(ports.OFFSETS)
+    with ports.Reserved() as first:
+        theirs = ports.choose(tmp_path / "first.json", names, base, print, first)
+        assert ports.choose(tmp_path / "first.json", names, base, print, first) == theirs, (
+            "asked again before a service"
+        )
+        with pytest.raises(UsageError, match=rf"port {base} for postgres is used by another `labelloop up`"):
+            ports.choose(tmp_path / "second.json", names, base, print, reserved)
+    assert ports.choose(tmp_path / "second.json", names, base, print, reserved) == theirs
 
 
 def test_the_command_line_goes_before_the_environment(tmp_path: Path) -> None:

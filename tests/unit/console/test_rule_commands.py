@@ -75,6 +75,32 @@ def test_loops_without_a_mistake_pass_and_a_folder_without_a_loop_is_a_usage_err
     assert run(LOOPS, "spec", "check", str(tmp_path)).exit_code == 2
 
 
+def test_try_says_what_is_asked_only_as_long_as_no_certificate_covers_it(tmp_path: Path) -> None:
+    loop = tmp_path / "pets" / "loop.yaml"
+    loop.parent.mkdir()
+    rule = (
+        "feedback_loop: {trigger: model_confidence < 0.5, labels: [cat, dog], holdout: 0.5, audit: 0, accept: ACCEPT}"
+    )
+    loop.write_text(rule.replace("ACCEPT", "{error: 0.05}"))
+    lines = [
+        json.dumps({"key": f"k{i}", "data": {"text": "x"}, "label": "cat", "confidence": 0.3 if i % 4 == 0 else 0.9})
+        for i in range(40)
+    ]
+    found = run(tmp_path, "try", "-", "--json", stdin="\n".join(lines))
+    told = json.loads(found.stdout)
+    open_ = [row for row in told if row["only_without_certificate"]]
+    assert 5 < len(open_) < 25
+    assert all(row["asked"] and row["lane"] == "rule" and row["confidence"] == 0.9 for row in open_)
+    assert {row["lane"] for row in told if row["confidence"] == 0.9} == {"rule", "holdout"}
+    assert found.stderr == (
+        "40 of 40 outputs would be asked\n"
+        f"{len(open_)} of them only as long as no certificate covers them, see `labelloop report threshold`\n"
+    )
+    loop.write_text(rule.replace(", accept: ACCEPT", ""))
+    plain = run(tmp_path, "try", "-", "--json", stdin="\n".join(lines))
+    assert "certificate" not in plain.stdout + plain.stderr
+
+
 def test_try_tells_what_would_become_of_each_line_and_needs_no_server(tmp_path: Path) -> None:
     file = tmp_path / "outputs.ndjson"
     said = {"key": "a", "data": {"text": "x"}, "label": "billing"}

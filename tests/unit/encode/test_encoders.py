@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from safetensors.numpy import save
 
 from backend.encode import CUT, Encoder, encoder
 from backend.encode import encoder as encoder_module
 from backend.encode import use as use_module
+from backend.encode.children import Children
+from backend.learners import make
 from labelloop.errors import SettingsError
-from tests.support.hops.encoders import VECTORS, model2vec_folder, onnx_folder
+from tests.support.hops.encoders import VECTORS, model2vec_folder, onnx_folder, tokenizer
 
 STORED = {
     "The card that I ordered has not arrived yet.": (-0.080, 0.031, -0.096, -0.007, -0.100, 0.039, 0.044, 0.028),
@@ -142,26 +148,37 @@ def test_other_bytes_have_another_id(make: Callable[[Path], Path], tmp_path: Pat
     assert encoder(str(tmp_path / "words")).id != before
 
 
-def _damaged(folder: Path) -> str:
-    path = onnx_folder(folder / "words") / "model.onnx"
-    path.write_bytes(path.read_bytes()[:60])
-    return str(path)
+def _with(make: Callable[[Path], Path], file: str, content: bytes | int) -> Callable[[Path], str]:
+    """Return the maker of a model with one file that has other content, or only its first bytes."""
+
+    def made(folder: Path) -> str:
+        path = make(folder / "words") / file
+        path.write_bytes(path.read_bytes()[:content] if isinstance(content, int) else content)
+        return str(folder / "words")
+
+    return made
 
 
-def _damaged_words(folder: Path) -> str:
-    (onnx_folder(folder / "words") / "tokenizer.json").write_text("{")
-    return str(folder / "words")
+def _weights(table: npt.NDArray[Any], name: str = "embeddings") -> Callable[[Path], str]:
+    return _with(model2vec_folder, "model.safetensors", save({name: table}))
 
 
-def _damaged_weights(folder: Path) -> str:
-    path = model2vec_folder(folder / "words") / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:40])
-    return str(folder / "words")
+def _without(file: str) -> Callable[[Path], str]:
+    def made(folder: Path) -> str:
+        (model2vec_folder(folder / "words") / file).unlink()
+        return str(folder / "words")
+
+    return made
 
 
 def _empty(folder: Path) -> str:
     (folder / "empty").mkdir()
     return str(folder / "empty")
+
+
+NEITHER = "holds neither model.onnx nor a model2vec model: there is no "
+DAMAGED = "the sentence encoder's file .*/words/{}' is damaged or of another kind .*copy the model's files again"
+NOT_FINITE = np.full_like(VECTORS, np.inf)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +189,61 @@ def _empty(folder: Path) -> str:
         (lambda folder: str(folder / "nowhere.onnx"), "needs the file tokenizer.json beside it"),
         (lambda folder: str(onnx_folder(folder / "w", words=False)), "needs the file tokenizer.json beside it"),
         (lambda folder: str(onnx_folder(folder / "w", takes="pixels")), "takes pixels; a model of sentences takes"),
-        (lambda folder: str(onnx_folder(folder / "w", np.full_like(VECTORS, np.inf))), "cannot encode a text"),
-        (_damaged, "is no ONNX model or is damaged"),
-        (_damaged_words, "is no tokenizer or is damaged"),
-        (_damaged_weights, "is damaged"),
-        (_empty, "holds neither model.onnx nor a model2vec model: there is no config.json"),
+        (lambda folder: str(onnx_folder(folder / "w", NOT_FINITE)), "cannot encode 'a' .*numbers that are not finite"),
+        (_with(onnx_folder, "model.onnx", 60), DAMAGED.format("model.onnx")),
+        (_with(onnx_folder, "model.onnx", b""), DAMAGED.format("model.onnx")),
+        (_with(onnx_folder, "tokenizer.json", b"{"), DAMAGED.format("tokenizer.json")),
+        (_with(onnx_folder, "tokenizer.json", b"no JSON"), DAMAGED.format("tokenizer.json")),
+        (_with(model2vec_folder, "tokenizer.json", b"no JSON"), DAMAGED.format("tokenizer.json")),
+        (_with(model2vec_folder, "tokenizer.json", b"{}"), DAMAGED.format("tokenizer.json")),
+        (_with(model2vec_folder, "config.json", b"\xff"), DAMAGED.format("config.json")),
+        (_with(model2vec_folder, "config.json", b"[]"), DAMAGED.format("config.json")),
+        (_with(model2vec_folder, "model.safetensors", 40), DAMAGED.format("model.safetensors")),
+        (_with(model2vec_folder, "model.safetensors", b"x" * 99), DAMAGED.format("model.safetensors")),
+        (_with(model2vec_folder, "model.safetensors", -4), DAMAGED.format("model.safetensors")),
+        (_weights(VECTORS, "weights"), "model.safetensors' is .* no table `embeddings` of vectors"),
+        (_weights(VECTORS[0]), "model.safetensors' is .* no table `embeddings` of vectors"),
+        (_weights(VECTORS[:3]), r"model.safetensors' is .* \(it has 3 vectors, and tokenizer.json has 6 tokens\)"),
+        (_weights(NOT_FINITE), "model.safetensors' is .* numbers that are not finite"),
+        (_without("config.json"), f"{NEITHER}config.json"),
+        (_without("tokenizer.json"), f"{NEITHER}tokenizer.json"),
+        (_without("model.safetensors"), f"{NEITHER}model.safetensors"),
+        (_empty, f"{NEITHER}config.json"),
     ],
 )
-def test_an_unusable_model_is_refused_with_the_reason(make: Callable[[Path], str], fault: str, tmp_path: Path) -> None:
+def test_an_unusable_model_is_refused_with_the_file_and_what_would_do(
+    make: Callable[[Path], str], fault: str, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match=fault):
         encoder(make(tmp_path))
+
+
+def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+    """It knows more tokens than the model has vectors."""
+    model = encoder(str(onnx_folder(tmp_path / "words", VECTORS[:2])))
+    assert model.encode(["invoice"]).any()
+    with pytest.raises(SettingsError, match=r"words/model.onnx' cannot encode 'the login' .*idx=.*from one source"):
+        model.encode(["invoice", "the login"])
+    other = tokenizer()
+    other.add_tokens(["one more"])
+    other.save(str(model2vec_folder(tmp_path / "more") / "tokenizer.json"))
+    with pytest.raises(SettingsError, match=r"6 vectors, and tokenizer.json has 7 tokens"):
+        encoder(str(tmp_path / "more"))
+
+
+def test_embeddings_of_the_learner_of_texts_name_the_damaged_file(tmp_path: Path) -> None:
+    folder = _with(model2vec_folder, "model.safetensors", b"x" * 99)(tmp_path)
+    learner = make("text", {"field": "text", "embeddings": folder})
+    data, labels = [{"text": "the invoice"}, {"text": "the login"}] * 4, ["a", "b"] * 4
+    with pytest.raises(SettingsError, match=r"learner.params.embeddings: .*/model.safetensors' is damaged"):
+        learner.fit(data, labels, np.random.default_rng(0))
+
+
+def test_a_child_says_why_a_model_fails_at_a_text(tmp_path: Path) -> None:
+    folder = str(onnx_folder(tmp_path / "words", VECTORS[:2]))
+    children = Children(threading.Event(), 1)
+    try:
+        with pytest.raises(SettingsError, match="cannot encode 'the login'"):
+            children.of(folder, idle=False)(["the login"])
+    finally:
+        children.end_unused(0)

@@ -58,5 +58,5 @@ def test_a_vector_of_another_encoder_text_or_width_is_not_taken(value: object) -
 
 def test_items_without_a_text_are_named_together() -> None:
     with pytest.raises(Unreadable, match=r"item 1: its field 'text' is missing \(and 1 more\)") as caught:
-        vectors_of([{"text": "a"}, {}, {"text": 7}], "text", Lengths())
+        vectors_of([{"text": "a"}, {}, {"text": ["a"]}], "text", Lengths())
     assert set(caught.value.faults) == {1, 2}

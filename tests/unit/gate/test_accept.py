@@ -10,8 +10,9 @@ from scipy.stats import binom
 
 from benchmarks.promises import accept as planted
 from labelloop.gate import accept, looks
-from labelloop.gate.accept import Answers, begin, design_effect, examine, interval, missing, needed, needed_in_looks
+from labelloop.gate.accept import Answers, begin, examine, interval, missing, needed, needed_in_looks
 from labelloop.gate.looks import SIZES, boundaries, of_model, spent
+from labelloop.selection import design_effect
 
 
 def answers(confidence: list[float], wrong: set[int] | None = None, groups: list[int] | None = None) -> Answers:
@@ -121,13 +122,13 @@ def test_a_certified_threshold_goes_when_the_answers_above_it_say_so() -> None:
 def test_alike_answers_of_a_group_count_as_few() -> None:
     alone = answers([0.99] * 500, {3, 200})
     together = answers([0.99] * 500, {3, 200}, [i // 20 for i in range(500)])
-    assert design_effect(alone.loss, alone.group) == 1.0
-    assert design_effect(together.loss, together.group) > 1.5
+    assert design_effect.of_groups(alone.loss, alone.group) == 1.0
+    assert design_effect.of_groups(together.loss, together.group) > 1.5
     assert examine(alone, (0.9,), 0.05, 0.03).threshold == 0.9
     grouped = examine(together, (0.9,), 0.05, 0.03)
     assert grouped.tested[0].effective < 300
     same = answers([0.99] * 500, set(range(40)), [i // 20 for i in range(500)])
-    assert design_effect(same.loss, same.group) > 10, "whole groups are incorrect"
+    assert design_effect.of_groups(same.loss, same.group) > 10, "whole groups are incorrect"
 
 
 def test_disagreeing_reviewers_count_by_their_share_rounded_up() -> None:

@@ -83,7 +83,7 @@ def test_the_shares_move_predictions_to_the_frequent_label() -> None:
 
 @pytest.mark.parametrize("name", ["auto", "sentences"])
 def test_the_parameters_that_a_mistake_lists_are_those_for_people(name: str) -> None:
-    with pytest.raises(SpecError, match=r"here \(did you mean 'encoder'\?\); there are: field, encoder, [^_]*$"):
+    with pytest.raises(SpecError, match=r"parameter \(did you mean 'encoder'\?\); there are: field, encoder, [^_]*$"):
         make(name, {"field": "item", "encoder_idd": "x"})
 
 

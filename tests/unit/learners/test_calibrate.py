@@ -77,7 +77,7 @@ def test_what_belongs_together_is_on_one_side_and_rare_labels_are_no_fault() -> 
         assert not {groups[i] for i in taught} & {groups[i] for i in held}
     assert sorted(i for _, held in folds for i in held) == list(range(100))
     assert not list(_folds(labels, ["one"] * 100, 0))
-    assert list(_folds([str(i) for i in range(100)], None, 0))
+    assert list(_folds([str(i) for i in range(100)], range(100), 0))
 
 
 def test_certainty_has_a_logarithm_too() -> None:

@@ -26,7 +26,7 @@ from tests.support.data.learner_data import Data, points, tickets
         ("sklearn.svm._classes.SVC", {}, "not an import path in scikit-learn"),
         ("sklearn.base.ClassifierMixin", {}, "is not an estimator"),
         ("sklearn.linear_model.Ridge", {}, "is not a classifier"),
-        ("sklearn.svm.SVC", {"gama": 1}, "takes no 'gama'; it takes: C, .*gamma"),
+        ("sklearn.svm.SVC", {"gama": 1}, "^learner.params.gama: .* takes no such parameter; it takes: C, .*gamma"),
         ("sklearn.tree.DecisionTreeClassifier", {"criterion": "best"}, "'criterion' parameter .* must be a str among"),
         (
             "sklearn.tree.DecisionTreeClassifier",
@@ -43,6 +43,11 @@ from tests.support.data.learner_data import Data, points, tickets
         ("sklearn.tree.DecisionTreeClassifier", {"reads": "sounds"}, "no 'sounds'; there are: images, tabular, text"),
         ("sklearn.tree.DecisionTreeClassifier", {"characters": 3}, "characters: should be a valid boolean, not 3"),
         ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"name": "os.system"}}, "not an import path"),
+        (
+            "sklearn.calibration.CalibratedClassifierCV",
+            {"estimator": {"name": "sklearn.svm.LinearSVC", "params": {"C": -1}}},
+            r"^learner\.params\.estimator\.params\.C: .* must be a float in the range",
+        ),
     ],
 )
 def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
@@ -59,7 +64,9 @@ def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
 def test_parameters_of_the_former_default_name_the_learner_to_write() -> None:
     spec = texts_spec()
     learner = spec.learner.model_copy(update={"name": "auto", "params": {"characters": False}})
-    with pytest.raises(SpecError, match=r"no 'characters' here.*; these are parameters .* write name: text$"):
+    with pytest.raises(
+        SpecError, match=r"learner.params.characters: no such parameter.*; these are parameters .* write name: text$"
+    ):
         check(spec.model_copy(update={"learner": learner}))
     with pytest.raises(SpecError, match=r"shares$"):
         check(spec.model_copy(update={"learner": learner.model_copy(update={"params": {"charm": 1}})}))
@@ -68,10 +75,14 @@ def test_parameters_of_the_former_default_name_the_learner_to_write() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "reason"),
     [
-        ("text", {"charcters": True}, r"'charcters' here \(did you mean 'characters'\?\); there are: field"),
+        (
+            "text",
+            {"charcters": True},
+            r"charcters: no such parameter \(did you mean 'characters'\?\); there are: field",
+        ),
         ("images", {"features": "sift"}, "features: should be 'pixels', 'hog' or 'pretrained', not 'sift'"),
         ("committee", {"members": 1}, "members: should be greater than or equal to 2, not 1"),
-        ("incremental", {"reads": "images"}, "no 'reads' here"),
+        ("incremental", {"reads": "images"}, "learner.params.reads: no such parameter"),
         ("tabular", {"fields": "age"}, "fields: "),
     ],
 )

@@ -39,20 +39,20 @@ class Case:
 NO_IMAGE = "data:image/png;base64,AAAA"
 TABLE = {"fields": ["item", "colour", "note"]}
 CASES = [
-    Case("auto", tickets, 12),
-    Case("auto", tickets, 12, {"recipe": "bayes"}),
-    Case("auto", tickets, 12, {"recipe": "sentences", "shares": 0.5, "sharpness": 2.0}),
-    Case("committee", tickets, 12, {"members": 3}),
+    Case("auto", tickets, ["a text"]),
+    Case("auto", tickets, ["a text"], {"recipe": "bayes"}),
+    Case("auto", tickets, ["a text"], {"recipe": "sentences", "shares": 0.5, "sharpness": 2.0}),
+    Case("committee", tickets, ["a text"], {"members": 3}),
     Case("committee", points, ["a"], {"members": 2, "reads": "vectors"}),
     Case("estimator", parcels, "much", {"path": "sklearn.tree.DecisionTreeClassifier", "reads": "tabular", **TABLE}),
     Case("sklearn.ensemble.RandomForestClassifier", digits, NO_IMAGE, {"n_estimators": 20, "reads": "images"}),
     Case("images", digits, NO_IMAGE),
     Case("images", digits, NO_IMAGE, {"features": "hog"}),
-    Case("incremental", tickets, 12),
+    Case("incremental", tickets, ["a text"]),
     Case("tabular", parcels, "much", TABLE),
-    Case("sentences", tickets, 12),
-    Case("text", tickets, 12),
-    Case("text", tickets, 12, {"model": "bayes"}),
+    Case("sentences", tickets, ["a text"]),
+    Case("text", tickets, ["a text"]),
+    Case("text", tickets, ["a text"], {"model": "bayes"}),
     Case("vectors", points, [1.0, "a"]),
 ]
 

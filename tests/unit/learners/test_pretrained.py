@@ -89,8 +89,12 @@ def test_files_that_are_no_network_are_refused_in_words(tmp_path: Path) -> None:
         make("images", given)
     with pytest.raises(SettingsError, match=r"is the absolute path of an ONNX file, not 'a\.onnx'"):
         make("images", {**given, "model": "a.onnx"})
-    with pytest.raises(SpecError, match="is for `features: pretrained`, not for 'hog'"):
-        make("images", {**given, "features": "hog"})
+    for name, value in (("model", "/a.onnx"), ("colour", True)):
+        with pytest.raises(SpecError, match=rf"learner.params.{name} is for `features: pretrained`, not for 'hog'"):
+            make("images", {"field": "image", "features": "hog", name: value})
+    with pytest.raises(SpecError, match=r"learner.params.size: at most 128 for `features: hog`, not 224"):
+        make("images", {"field": "image", "features": "hog", "size": 224})
+    assert make("images", {"field": "image", "features": "pretrained", "size": 224}).params["size"] == 224
     file.write_bytes(b"no model")
     data = [{"image": picture([[0.5] * 8] * 8)}] * 2
     with pytest.raises(SettingsError, match="is no ONNX model"):

@@ -160,7 +160,7 @@ def test_examples_are_drawn_from_the_answers_and_are_the_version(server: ChatSer
 
 def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
     learner = zero_shot(server)
-    data: list[dict[str, object]] = [{"text": "spam"}, {"text": 12}, {"other": 1}]
+    data: list[dict[str, object]] = [{"text": "spam"}, {"text": ["spam"]}, {"other": 1}]
     for use in (
         lambda: learner.check(data),
         lambda: learner.predict(data),
@@ -236,7 +236,7 @@ def test_what_labelloop_does_not_read_no_chat_endpoint_predicts(server: ChatServ
         ({"protocol": "grpc"}, "chat or ml-backend"),
         ({"model": ""}, "must name the model"),
         ({"shots": 1000}, "shots must be 0 to 100"),
-        ({"samples": 0}, "samples 1 to 20"),
+        ({"samples": 0}, "samples must be 1 to 20"),
         ({"at_once": 0}, "above 0"),
         ({"user_env": "U"}, "named together"),
     ],

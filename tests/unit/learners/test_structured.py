@@ -42,8 +42,8 @@ class Case:
 
 NUMBER = ControlTag("Number", "n", "t", low=0.0, high=160.0)
 CASES = {
-    "multilabel": Case("multilabel", complaints, 12, ControlTag("Choices", "c", "t", choice="multiple"), 0.9),
-    "spans": Case("spans", letters, 12, ControlTag("Labels", "l", "t"), 0.9),
+    "multilabel": Case("multilabel", complaints, ["a text"], ControlTag("Choices", "c", "t", choice="multiple"), 0.9),
+    "spans": Case("spans", letters, ["a text"], ControlTag("Labels", "l", "t"), 0.9),
     "numbers of text": Case("numbers", stars, [], ControlTag("Rating", "r", "t", low=1.0, high=5.0), 0.85),
     "numbers of numbers": Case("numbers", sizes, "many", NUMBER, 0.9),
 }

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 from labelloop.spec.folder import parse
+from labelloop.spec.loop import YOUNGER_KEYS, LoopSpec
 from labelloop.spec.mistakes import examine
+from labelloop.store.promises.trials import basis
 
 LOOP = "feedback_loop:\n  trigger: model_confidence < 0.5\n  labels: [cat, dog]\n"
 SPANS = (
@@ -39,7 +44,10 @@ def faults(accept: str, more: str = "", xml: str = "") -> list[str]:
         ("{error: 0.05, confidence: 0.2}", "accept.confidence: takes a probability from 0.5 to 0.999, such as 0.95"),
         ("{confidence: 0.95}", "accept.error: is missing"),
         ("{error: 0.05, by: source}", "accept.by: should be 'label', not 'source'"),
-        ("{error: 0.05, teach: true}", "accept.teach: no such key"),
+        ("{error: 0.05, teach: 1}", "accept.teach: takes true or false; it is 1"),
+        ("{error: 0.05, teach: pipeline}", "accept.teach: takes true or false; it is 'pipeline'"),
+        ("{error: 0.05, teach: null}", "accept.teach: takes true or false; it is None"),
+        ("{error: 0.05, teaches: true}", "accept.teaches: no such key"),
     ],
 )
 def test_a_promise_that_says_nothing_is_refused_with_what_would_do(accept: str, said: str) -> None:
@@ -81,3 +89,28 @@ def test_a_spec_without_a_promise_keeps_its_hash() -> None:
     # the hash that labelloop stored before it knew `accept`
     without = plain.to_json()
     assert without.pop("accept") is None
+
+
+def test_a_promise_that_does_not_teach_keeps_its_hash_and_its_certificate() -> None:
+    plain, false, true = (
+        parse("x", f"{LOOP}  accept: {{error: 0.05{more}}}\n") for more in ("", ", teach: false", ", teach: true")
+    )
+    stored = plain.to_json()
+    assert stored["accept"].pop("teach") is False
+    for name in YOUNGER_KEYS - {"accept"}:
+        del stored[name]
+    for name in ("control_weight", "blind"):
+        del stored["queue"][name]
+    # the hash that labelloop stored before it knew `teach`
+    assert hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).digest() == plain.sha256() == false.sha256()
+    assert true.sha256() != plain.sha256()
+    assert basis(true) == basis(plain)
+    assert LoopSpec.from_json(true.to_json()) == true
+
+
+@pytest.mark.parametrize("learner", ["none", "label-studio-ml"])
+def test_teaching_needs_a_learner_that_is_trained(learner: str) -> None:
+    found = faults("{error: 0.05, teach: true}", f"  learner: {learner}\n")
+    assert [one for one in found if "teach" in one] == (
+        ["accept.teach: the learner none is not trained: leave it out"] if learner == "none" else []
+    )

@@ -36,9 +36,12 @@ def test_the_gate_follows_the_rule_that_its_keys_name(given: dict[str, object], 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"rule": "expected_loss", "alpha": 0.05}, "alpha belongs to rule: exact or joint; the rule is expected_loss"),
-        ({"alpha": 0.05, "max_loss": 0.01}, "max_loss belongs to rule: expected_loss; the rule is exact"),
-        ({"rule": "joint", "reuse": "share"}, "reuse belongs to rule: exact; the rule is joint"),
+        (
+            {"rule": "expected_loss", "alpha": 0.05},
+            "gate.alpha: belongs to rule: exact or joint; the rule is expected_loss",
+        ),
+        ({"alpha": 0.05, "max_loss": 0.01}, "gate.max_loss: belongs to rule: expected_loss; the rule is exact"),
+        ({"rule": "joint", "reuse": "share"}, "gate.reuse: belongs to rule: exact; the rule is joint"),
         ({"rule": "posterior"}, "should be 'expected_loss', 'exact' or 'joint'"),
         ({"max_loss": 0}, "greater than 0"),
     ],

@@ -177,7 +177,7 @@ def test_examples_name_fields_that_people_read_labels_that_they_give_and_areas_i
         '<TextArea name="edit" toName="a"/><TextArea name="comment" toName="a"/>',
     )
     assert reasons(text, xml) == [
-        "examples: 'approve' is in texts and in edits; the best text of a label is in one of them"
+        "examples.edits.approve: 'approve' is in texts and in edits; the best text of a label is in one of them"
     ]
     assert reasons(text.replace("{approve: edit}", "{correct: comment}"), xml) == [
         "examples.prompt: annotators do not read 'questoin' (did you mean 'question'?); they read: question, answer, t",

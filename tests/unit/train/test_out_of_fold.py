@@ -103,6 +103,22 @@ def test_planted_answers_are_doubted_first_by_models_that_were_not_trained_on_th
     assert sum((taught[i] or 0) >= 0.5 for i in wrong) <= 1, "the version learned them"
 
 
+def test_accepted_outputs_train_every_fold_and_are_never_held_out() -> None:
+    """One that shares a group with a held-out answer does not train its fold."""
+    rows = digits(260)
+    accepted = set(range(0, 260, 3))
+    rows = [replace(row, answer_seq=None) if i in accepted else row for i, row in enumerate(rows)]
+    rows[3] = replace(rows[3], group_key=rows[1].group_key)
+    learner, folds = fit_and_calibrate(make("images", {"field": "image"}), rows, 0)
+    held_out = [i for fold in folds for i in fold.held_out]
+    assert sorted(held_out) == sorted(set(range(260)) - accepted)
+    for fold in folds:
+        assert accepted - {3} <= set(fold.training)
+        assert (3 in fold.training) == (1 not in fold.held_out)
+    found = out_of_fold(learner, rows, folds, 0, FOREVER)
+    assert {i for i, one in enumerate(found) if one is None} == accepted
+
+
 def test_the_version_stays_the_same_byte_for_byte(tmp_path: Path) -> None:
     rows = digits(100)
     learner, folds = fit_and_calibrate(make("images", {"field": "image"}), rows, 7)

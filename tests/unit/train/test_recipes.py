@@ -13,7 +13,7 @@ import pytest
 from backend import models
 from backend.learners import make
 from backend.learners.texts.auto import CANDIDATES
-from backend.train.recipes import MIN_COMPARED, RECIPE_FOLDS
+from backend.train.recipes import MIN_COMPARED, RECIPE_FOLDS, lead
 from backend.train.search import search
 from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
@@ -109,3 +109,20 @@ def test_frequent_labels_count_more_where_answers_contain_mistakes() -> None:
     clean = [replace(row, label=label) for row, label in answers]
     wrong = [replace(row, label="rare" if rng.random() < 0.2 else row.label) for row in clean]
     assert chosen(wrong)[0].params["shares"] > 0.5
+
+
+def test_few_answers_with_mistakes_are_followed_less_closely_than_without_a_choice() -> None:
+    rng = np.random.default_rng(0)
+    rows = some_tickets(90)
+    labels = sorted({row.label for row in rows})
+    answers = [replace(row, label=str(rng.choice(labels)) if rng.random() < 0.3 else row.label) for row in rows]
+    learner, tried = chosen(answers)
+    assert learner.params["C"] < make("auto", {"field": "item"}).params["C"]
+    assert tried["tried"][0]["params"]["C"] < 1, "the first setting holds back"
+
+
+def test_a_lead_of_one_standard_error_is_not_enough() -> None:
+    """Two gains of 2 and 0 sum up to 2, and the standard error of the sum is 1.41."""
+    assert lead(np.array([2.0, 0.0])) < 0
+    assert lead(np.array([2.0, 1.0])) > 0
+    assert lead(np.zeros(3)) == 0

@@ -1,0 +1,230 @@
+"""With `accept: {teach: true}`, a version is also trained on what passed unseen with the pipeline's label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.report.estimates.ended import ended_promises
+from backend.score.prelabel import prelabel
+from backend.train.beside import ONE_PERSON
+from backend.train.certify import revoke
+from backend.train.replay import train_again
+from backend.train.train import train
+from labelloop.spec.folder import parse
+from labelloop.store.database import Database
+from labelloop.store.promises import certificates
+from labelloop.store.questions import lineage
+from labelloop.store.tables import loops, runs, versions
+from tests.support.backend_factory import answer, new_champion
+from tests.support.hops.accepting_desk import YAML, AcceptingDesk
+
+LEARNER = "  learner: {name: text, params: {characters: false}}\n"
+TEACH = parse("pets", YAML.replace("confidence: 0.95}", "confidence: 0.95, teach: true}") + LEARNER)
+WITHOUT = parse("pets", YAML + LEARNER)
+WORDS = {"cat": ["purrs", "meows", "kitten"], "dog": ["barks", "fetches", "puppy"], "eel": ["swims", "slimy", "river"]}
+SYLLABLES = "ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu ra re ri ro ru".split()
+
+
+class TeachingDesk(AcceptingDesk):
+    """A desk whose pipeline is right, with texts that tell their label, and a folder for models."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        super().__init__(database, of=TEACH)
+        self.folder = folder
+
+    def post(self, *lines: Any, **headers: str) -> Any:
+        return super().post(
+            *({**one, "data": {"text": self._text(one["key"], one["label"])}} for one in lines), **headers
+        )
+
+    def _text(self, key: str, label: str) -> str:
+        """Return a text that tells the label and is alike to no other text."""
+        rng = np.random.default_rng(list(key.encode()))
+        others = ["".join(rng.choice(SYLLABLES, 4)) for _ in range(8)]
+        return " ".join([*others[:4], *rng.permutation(WORDS[label]), *others[4:]])
+
+    def certified(self, wrong: range = range(0)) -> certificates.Certificate:
+        self.send("a", 700)
+        self.people_say(self.chosen(), wrong)
+        made = self.certify()
+        assert made is not None
+        return made
+
+    def run(self) -> dict[str, Any]:
+        """Train on today's answers; return the outcome with the run's id."""
+        with self.database.transaction() as conn:
+            run_id = runs.request(conn, "pets", "a test")
+            assert runs.claim(conn, "pets", None) is not None
+        assert run_id is not None
+        found = train(self.database, self.folder, run_id)
+        with self.database.transaction() as conn:
+            runs.finish(conn, run_id, "refused", version_id=found["version"])
+        return {**found, "run": run_id}
+
+    def beside(self, run_id: object) -> list[dict[str, Any]]:
+        return self.sql(
+            "select o.id, o.key, o.lane::text as lane, o.holdout, o.state::text as state, i.label, i.weight"
+            f" from accepted_items i join outputs o on o.id = i.output_id where i.run_id = '{run_id}' order by o.key"
+        )
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> TeachingDesk:
+    return TeachingDesk(database, tmp_path / "models")
+
+
+def test_a_version_is_trained_on_what_passed_unseen_apart_from_peoples_answers(desk: TeachingDesk) -> None:
+    desk.certified()
+    desk.send("b", 700)
+    found = desk.run()
+    rows = desk.beside(found["run"])
+    answers = desk.sql(f"select part, weight, output_id from run_items where run_id = '{found['run']}'")
+    trained = [row for row in answers if row["part"] == "train"]
+    passed = desk.sql("select output_id from accepted")
+    assert found["accepted"] == {"trained_on": len(rows), "of": len(passed)}
+    assert 20 < len(rows) <= len(trained) == found["trained_on"]
+    assert {(row["lane"], row["holdout"], row["state"]) for row in rows} == {("rule", False, "accepted")}
+    assert all(row["label"] == desk.said[row["key"]] for row in rows)
+    assert {round(row["weight"], 4) for row in rows} == {round(0.95 * ONE_PERSON, 4)}
+    assert max(row["weight"] for row in rows) < min(row["weight"] for row in trained)
+    assert not {row["id"] for row in rows} & {row["output_id"] for row in answers}, "an answer or an accepted output"
+    note = found["notes"][0]
+    assert note.startswith(f"also trained on {len(rows)} of {len(passed)} outputs that passed unseen")
+    with desk.database.transaction() as conn:
+        version = versions.get(conn, found["version"])
+        assert version is not None
+        assert (version.trained_on, version.accepted) == (len(trained), len(rows))
+        assert lineage.counts(conn, version.id).answers == len(trained), "no answer of a person is claimed"
+    again = train_again(desk.database, desk.folder, found["run"], 1)
+    assert (again["version"], again["identity"]["data_sha256"]) == (
+        found["version"], found["identity"]["data_sha256"]
+    )  # fmt: skip
+
+
+def test_it_teaches_only_where_it_is_asked_for_and_asking_ends_no_certificate(desk: TeachingDesk) -> None:
+    with desk.database.transaction() as conn:
+        loops.register(conn, WITHOUT)
+    desk.spec = WITHOUT
+    made = desk.certified()
+    found = desk.run()
+    assert (found["accepted"], desk.beside(found["run"])) == (None, [])
+    assert not any("passed unseen" in note for note in found["notes"])
+    with desk.database.transaction() as conn:
+        loops.register(conn, TEACH)
+    desk.spec = TEACH
+    assert desk.certify() == made
+    assert desk.beside(desk.run()["run"])
+
+
+def test_at_most_as_many_as_answers_are_drawn_always_the_same_ones(desk: TeachingDesk) -> None:
+    desk.certified()
+    desk.send("b", 900)
+    first, second = (desk.beside(desk.run()["run"]) for _ in range(2))
+    assert first == second
+    keys = [row["key"] for row in first]
+    assert any(key.startswith("a-") for key in keys)
+    assert any(key.startswith("b-") for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("how", "teaches"),
+    [("revoked", False), ("worse", False), ("another model", True), ("promise", False), ("narrower", None)],
+)
+def test_a_certificate_that_is_revoked_or_doubtful_takes_all_of_its_outputs_out(
+    desk: TeachingDesk, how: str, teaches: bool | None
+) -> None:
+    made = desk.certified()
+    before = desk.beside(desk.run()["run"])
+    assert len(before) > 20
+    if how == "revoked":
+        with desk.database.transaction() as conn:
+            revoke(conn, desk.spec, made, "ada", "the guide was wrong")
+    elif how == "worse":
+        desk.send("b", 300)
+        chosen = desk.chosen("b")
+        desk.people_say(chosen, range(0, len(chosen), 3))
+        assert desk.certify() is None
+    elif how == "another model":
+        desk.send("b", 1, version="m2")
+        assert [row["succeeded"] for row in desk.certificates()] == [True]
+    elif how == "promise":
+        desk.spec = parse("pets", YAML.replace("error: 0.05, confidence: 0.95}", "error: 0.04, teach: true}") + LEARNER)
+        with desk.database.transaction() as conn:
+            loops.register(conn, desk.spec)
+    else:
+        least = sorted(desk.confidences[row["key"]] for row in before)[len(before) // 2]
+        desk.sql(f"update certificates set thresholds = '{{\"*\": {least}}}' returning id")
+    found = desk.run()
+    after = desk.beside(found["run"])
+    if teaches is None:
+        assert 0 < len(after) < len(before)
+        assert all(desk.confidences[row["key"]] >= least for row in after)
+    else:
+        assert after == (before if teaches else [])
+        assert teaches or found["notes"][0].startswith("no accepted output trained it")
+
+
+def test_what_a_person_answers_later_is_an_answer_and_no_accepted_output(desk: TeachingDesk) -> None:
+    desk.certified()
+    [first, *rest] = desk.beside(desk.run()["run"])
+    with desk.database.transaction() as conn:
+        answer(conn, "pets", {first["id"]: "dog"})
+    found = desk.run()
+    assert first["key"] not in {row["key"] for row in desk.beside(found["run"])}
+    [own] = desk.sql(
+        f"select part, label from run_items where run_id = '{found['run']}' and output_id = '{first['id']}'"
+    )
+    assert own == {"part": "train", "label": "dog"}
+    assert rest
+
+
+def test_a_champion_is_not_taught_its_own_labels_and_the_pipelines_still_teach(
+    desk: TeachingDesk, tmp_path: Path
+) -> None:
+    desk.certified()
+    theirs = {row["id"] for row in desk.sql("select output_id as id from accepted")}
+    new_champion(desk.database, "pets", desk.folder)
+    [ended] = desk.certificates()
+    assert ended["succeeded"], "a promotion ended it"
+    desk.send("b", 1500)
+    desk.people_say(desk.chosen("b"))
+    made = desk.certify()
+    assert made is not None
+    assert made.labeller == "champion"
+    prelabel(desk.database, "pets", desk.folder)
+    own = {row["id"] for row in desk.sql(f"select output_id as id from accepted where certificate_id = '{made.id}'")}
+    assert own
+    beside = {row["id"] for row in desk.beside(desk.run()["run"])}
+    assert beside
+    assert beside <= theirs
+
+
+def test_a_champion_whose_accepted_outputs_were_revoked_needs_a_person(desk: TeachingDesk) -> None:
+    made = desk.certified()
+    new_champion(desk.database, "pets", desk.folder)
+    with desk.database.transaction() as conn:
+        champion = versions.champion(conn, "pets")
+        assert champion is not None
+        assert not any("was trained on" in what for what in ended_promises(conn, desk.spec, None))
+        revoke(conn, desk.spec, made, "ada", "the guide was wrong")
+        [*_, what] = ended_promises(conn, desk.spec, None)
+    n = champion.accepted
+    assert n > 20
+    assert what.startswith(
+        f"the champion was trained on {n} of {n} outputs that passed unseen by a certificate that was"
+    )
+
+
+def test_a_version_that_is_judged_again_keeps_its_accepted_outputs(desk: TeachingDesk) -> None:
+    desk.certified()
+    found = desk.run()
+    with desk.database.transaction() as conn:
+        again = runs.request_again(conn, "pets", found["run"], "once more", seed=0)
+        assert runs.claim(conn, "pets", None) is not None
+    assert again is not None
+    assert train(desk.database, desk.folder, again)["version"] == found["version"]
+    assert desk.beside(again) == desk.beside(found["run"])

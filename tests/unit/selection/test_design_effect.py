@@ -1,0 +1,38 @@
+"""Design effects: answers that are alike count as fewer, with and without weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labelloop.selection.design_effect import CORRELATION, of_groups, of_weights_and_groups
+
+
+def test_groups_whose_answers_are_all_alike_count_as_one_answer_each() -> None:
+    losses = np.repeat([1.0, 0.0], 200)
+    groups = np.arange(400) // 4
+    assert of_groups(losses, groups) == pytest.approx(4.0, abs=0.05)
+    assert of_groups(losses, np.arange(400)) == 1.0
+
+
+def test_before_any_answer_is_incorrect_the_assumed_correlation_counts() -> None:
+    assert of_groups(np.zeros(30), np.arange(30) // 3) == pytest.approx(1 + CORRELATION * 2)
+    assert of_groups(np.zeros(0), np.zeros(0, dtype=np.intp)) == 1.0
+
+
+def test_equal_weights_change_nothing_and_a_heavy_group_counts_more() -> None:
+    rng = np.random.default_rng(0)
+    losses, groups = (rng.random(300) < 0.2).astype(float), rng.integers(0, 60, 300)
+    plain = of_groups(losses, groups)
+    assert of_groups(losses, groups, losses - losses.mean(), np.full(300, 0.25)) == pytest.approx(plain)
+    crowd = np.array([0] * 10 + list(range(1, 11)))
+    heavy = np.where(crowd == 0, 5.0, 1.0)
+    assert of_groups(np.zeros(20), crowd) == pytest.approx(1 + CORRELATION * (110 / 20 - 1))
+    assert of_groups(np.zeros(20), crowd, None, heavy) == pytest.approx(1 + CORRELATION * (2510 / 260 - 1))
+
+
+def test_weights_alone_widen_a_share_by_kishs_effect() -> None:
+    weights = np.array([3.0, 1.0, 1.0, 1.0])
+    all_correct = np.ones(4, dtype=bool)
+    assert of_weights_and_groups(all_correct, 1.0, weights, np.arange(4)) == pytest.approx(4 * 12 / 36)
+    assert of_weights_and_groups(all_correct, 1.0, np.ones(4), np.arange(4)) == 1.0
