@@ -22,7 +22,7 @@ from backend.encode.encoder import encoder
 from labelloop.errors import Failed, Retriable, SettingsError
 from labelloop.process import rooms
 from labelloop.process.priority import starves, yield_to_all
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 
 PART = 64
 """Texts that a child gets at a time."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.errors import SettingsError
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 
 USE = "use"
 """Name of the default encoder."""

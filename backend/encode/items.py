@@ -15,9 +15,9 @@ import numpy as np
 from backend.encode.encoder import Encoder
 from labelloop.errors import Unreadable
 from labelloop.reading.paths import value_at
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.features import read_text
 from labelloop.selection.sentences import text_hash, unpacked
+from labelloop.selection.vectors import Vectors
 
 VECTOR = "labelloop_vector"
 """Key of an item's data: encoder, hash of the text and the vector in base64 of half precision, divided by blanks."""

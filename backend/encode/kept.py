@@ -12,9 +12,9 @@ from backend.encode.encoder import Encoder, encoder
 from backend.encode.items import with_vector
 from labelloop.reading.paths import value_at
 from labelloop.reading.texts import text_of
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.features import read_text
 from labelloop.selection.sentences import CUT, text_hash
+from labelloop.selection.vectors import Vectors
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.sentences import vectors as vector_store

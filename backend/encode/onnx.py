@@ -11,8 +11,8 @@ import numpy as np
 
 from backend.encode.encoder import damaged, half, id_of, sha256_of
 from labelloop.errors import SettingsError
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.sentences import CUT
+from labelloop.selection.vectors import Vectors
 
 MOST_TOKENS = 256
 """Tokens of a text that are read, if tokenizer.json sets no limit."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from backend.encode.encoder import damaged, half, id_of, sha256_of
 from labelloop.errors import SettingsError
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.sentences import CUT
+from labelloop.selection.vectors import Vectors
 
 MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 """Files that model2vec reads: configuration, words and vectors. None of them holds code."""

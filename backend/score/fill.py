@@ -17,8 +17,8 @@ from backend.encode.children import Stopped
 from backend.encode.encoder import checked, encoder
 from backend.encode.kept import Encode, Encoding, vectors_by_text
 from backend.score.engines import Engine, engine
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.sentences import CUT
+from labelloop.selection.vectors import Vectors
 from labelloop.store.database import Database
 from labelloop.store.sentences import waiting
 from labelloop.store.tables import jobs, loops

@@ -22,7 +22,7 @@ from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
 from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
-from labelloop.selection.clusters import Ints, Vectors
+from labelloop.selection.vectors import Ints, Vectors
 from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.selection.clusters import Ints, Vectors
+from labelloop.selection.vectors import Ints, Vectors
 
 SEEN = 1_000
 """Number of characters from the beginning by which texts are compared."""

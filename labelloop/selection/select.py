@@ -1,27 +1,27 @@
 """Selection: choose the tasks that people get next from the most useful outputs, so that no two of them are redundant.
 
-The best by utility are candidates. They are clustered, and each cluster gives the candidate whose utility times its
-closeness to the cluster's centre is highest: useful, and not an oddity. So utility comes first and variety second.
-Methods that weigh the two against each other over the whole pool cost much more, and some of them need fewer labels.
-The comparison is in docs/engineers/efficiency.md.
+The best by utility are candidates. Each task is the candidate that covers most of the utility that the tasks before it
+leave uncovered: useful, like other useful ones, and not an oddity. So utility comes first and variety second. The
+comparison with other rules and libraries is in docs/engineers/efficiency.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.selection.clusters import Ints, Vectors
 from labelloop.selection.features import Features
-from labelloop.selection.spread import CROWD, Spread, lay_out
+from labelloop.selection.spread import spread
+from labelloop.selection.vectors import Ints, Vectors, nearest
 from labelloop.strategies import top_k
+from labelloop.threads import one_thread
 
 DIVERSITY = 0.7
 """Default diversity, which gives 30 candidates a place. On intents and SMS, 11 candidates took more labels than 30, and
@@ -35,6 +35,8 @@ FLAT = 2e-3
 """Difference below which utilities give no order. It happens if a pipeline sends neither probabilities
 nor confidence.
 """
+CROWD = 5
+"""A pick that stands for fewer candidates does not say how many they are."""
 Utilities = npt.NDArray[np.floating]
 
 
@@ -82,10 +84,10 @@ def select(
     and leaves out those that must not come.
 
     With diversity 0, or without features, these are the n best by utility. Otherwise near-duplicates of each other or
-    of open and recent tasks come last. The others come from clusters without open tasks: of each cluster the
-    one whose utility times its closeness to the centre is highest. The most useful of all comes first, unless its
-    cluster has an open task. An item that cannot be read is similar to nothing. If utilities are all alike (FLAT), the
-    most typical of the largest clusters come first.
+    of open and recent tasks come last. Each of the others covers most of the utility that open tasks and earlier picks
+    do not cover. The most useful of all comes first, unless an open task covers it. An item that
+    cannot be read is similar to nothing. If utilities are all alike (FLAT), the most typical of the largest groups
+    come first, and recent tasks cover as well. Nothing is drawn, so `seed` makes no difference.
     """
     utilities = np.array([candidate.utility for candidate in candidates], dtype=np.float64)
     wide = reach(n + len(open_ or ()), diversity)
@@ -93,8 +95,15 @@ def select(
     order = sorted(range(len(candidates)), key=lambda row: (-utilities[row], candidates[row].key))
 
     def taken(rows: Iterable[int]) -> list[int]:
-        row_of = {candidates[row].output_id: row for row in rows}  # in the order of rows, each once
-        return [row_of[id_] for id_ in islice(keep(row_of), n)]
+        row_of: dict[UUID, int] = {}
+
+        def each_once() -> Iterator[UUID]:
+            for row in rows:
+                if (id_ := candidates[row].output_id) not in row_of:
+                    row_of[id_] = row
+                    yield id_
+
+        return [row_of[id_] for id_ in islice(keep(each_once()), n)]
 
     if diversity == 0 or features is None:
         return [Pick(candidates[row].output_id, "") for row in taken(order)]
@@ -103,28 +112,22 @@ def select(
     first, again = _first_of_groups(order, features.groups, shown)
     found = _leading(utilities[first], wide)
     first, flat = first[: len(found)], _flat(found)
-    # An open task already covers its cluster. If no model knows anything yet, recent tasks do so as well.
-    covering = [some for some in (open_, recent if flat else None) if some is not None]
-    spread = lay_out(
-        features.vectors[first],
-        features.readable[first],
-        n,
-        np.concatenate([features.vectors[:0], *(some.vectors[some.readable] for some in covering)]),
-        seed,
-        typical=flat,
-        utilities=found,
-    )
-    picks = taken([*(first[place] for place in spread.order), *again, *order])
-    places, late = {row: place for place, row in enumerate(first)}, set(again)
-    copies, news = Counter(features.groups.tolist()), spread.without(recent)
+    # An open task already covers what is like it. If no model knows anything yet, recent tasks do so as well.
+    covering = _readable(features, open_, recent if flat else None)
+    lately, readable = _readable(features, recent), features.readable[first]
+    with one_thread:
+        places = spread(features.vectors[first], readable, _weights(found, flat), n, covering, lately)
+        picks = taken(chain((first[place] for place in places), again, order))
+        words = _words(features, first, picks, covering, lately)
+    late, copies = set(again), Counter(features.groups.tolist())
 
     def why_also(row: int) -> str:
         if row in late:
             return "nearly the same as another"
-        words = _words(spread, places[row], news, recent) if row in places else []
+        said = list(words.get(row, ()))
         if (others := copies[int(features.groups[row])] - 1) > 0:
-            words.append(f"{others} {'near-duplicates are' if others > 1 else 'near-duplicate is'} waiting")
-        return "; ".join(words)
+            said.append(f"{others} {'near-duplicates are' if others > 1 else 'near-duplicate is'} waiting")
+        return "; ".join(said)
 
     return [Pick(candidates[row].output_id, why_also(row)) for row in picks]
 
@@ -158,8 +161,9 @@ def diverse(
     best, flat = best[: len(found)], _flat(found)
     chosen = np.asarray(vectors[best], dtype=np.float32)
     _finite(chosen, covering)
-    spread = lay_out(chosen, np.ones(len(best), dtype=bool), n, covering, seed, typical=flat, utilities=found)
-    return np.asarray(best[spread.order[:n]], dtype=np.int64)
+    with one_thread:
+        places = spread(chosen, np.ones(len(best), dtype=bool), _weights(found, flat), n, covering, covering[:0])
+        return np.asarray(best[list(islice(places, n))], dtype=np.int64)
 
 
 def _leading(utilities: Utilities, wide: int) -> Utilities:
@@ -174,12 +178,34 @@ def _flat(utilities: Utilities) -> bool:
     return bool(len(utilities)) and bool(utilities[0] - utilities[-1] <= FLAT)
 
 
-def _words(spread: Spread, place: int, news: Collection[int], recent: Features | None) -> list[str]:
-    """Return the reasons from a candidate's cluster; `news` are the clusters without recent tasks."""
-    label = int(spread.labels[place])
-    words = [f"unlike the last {len(recent)}"] if recent is not None and label in news else []
-    if label >= 0 and (others := int(spread.sizes[label]) - 1) >= max(CROWD, 2 * float(spread.sizes.mean())):
-        words.append(f"like {others} other waiting outputs")
+def _weights(utilities: Utilities, flat: bool) -> Utilities:
+    return np.ones(len(utilities)) if flat else utilities
+
+
+def _readable(like: Features, *parts: Features | None) -> Vectors:
+    known = [some.vectors[some.readable] for some in parts if some is not None]
+    return np.concatenate([like.vectors[:0], *known])
+
+
+def _words(
+    features: Features, rows: Sequence[int], picks: Sequence[int], covering: Vectors, recent: Vectors
+) -> dict[int, list[str]]:
+    """Return the reasons of picks from the candidates' `rows` and the recent tasks for which each stands.
+
+    A pick stands for those that are nearer to it than to other picks and to open tasks.
+    """
+    among = {row for row in rows if features.readable[row]}
+    stand = [row for row in picks if row in among]
+    if len(stand) in (0, len(among)):
+        return {}
+    centres = np.concatenate([features.vectors[stand], covering])
+    sizes = np.bincount(nearest(features.vectors[sorted(among)], centres), minlength=len(centres))
+    known = set(nearest(recent, centres).tolist())
+    words: dict[int, list[str]] = {}
+    for label, row in enumerate(stand):
+        words[row] = [f"unlike the last {len(recent)}"] if len(recent) and label not in known else []
+        if (others := int(sizes[label]) - 1) >= max(CROWD, 2 * float(sizes.mean())):
+            words[row].append(f"like {others} other waiting outputs")
     return words
 
 

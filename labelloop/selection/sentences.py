@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 
 CUT = 2_000
 """Characters of a text that an encoder reads: about 300 words of English. The rest changes no vector."""

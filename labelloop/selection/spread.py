@@ -1,102 +1,80 @@
-"""Spread: the distribution of candidates among clusters, and the order of tasks that follows from it."""
+"""Spread: an order of tasks in which each one stands for useful candidates that those before it do not stand for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.selection.clusters import Ints, Vectors, kmeans, nearest
-from labelloop.selection.features import Features
-from labelloop.threads import one_thread
+from labelloop.selection.vectors import Vectors, squares
 
-CROWD = 5
-"""Mean number of members of a cluster that is to represent its members."""
-NEIGHBOURS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Candidates among clusters. A place is a candidate's position, the most useful first."""
-
-    order: Ints
-    """Places in the order of selection."""
-    labels: Ints
-    """Cluster of each place; -1 if the candidate cannot be read."""
-    sizes: Ints
-    """Number of candidates in each cluster."""
-    centres: Vectors
-
-    def without(self, items: Features | None) -> set[int]:
-        """Return the clusters that contain none of these items; the empty set if there are no items."""
-        if items is None or not items.readable.any() or not len(self.centres):
-            return set()
-        return set(range(len(self.centres))) - set(nearest(items.vectors[items.readable], self.centres).tolist())
+LEAST = 0.25
+"""Smallest width, as a share of the largest."""
+NEARLY = 0.9
+"""The most useful candidate comes that raises the coverage by at least this share of the largest raise."""
+ROUNDING = 1e-5
+"""Gains below this share of the first gains are taken as equal: only rounding is left."""
 
 
-def lay_out(
+def spread(
     vectors: Vectors,
     readable: npt.NDArray[np.bool_],
+    utilities: npt.NDArray[np.floating],
     n: int,
     covering: Vectors,
-    seed: int,
-    *,
-    typical: bool,
-    utilities: npt.NDArray[np.floating],
-) -> Spread:
-    """Cluster the candidates into as many clusters as there will be tasks. An open task counts as selected from its
-    cluster.
+    recent: Vectors,
+) -> Iterator[int]:
+    """Yield all places in the order of selection; a place is a candidate's position, the most useful first.
 
-    `utilities` are those of the candidates, the highest first.
+    How well a candidate is covered is a Gaussian of its distance to the nearest open task (`covering`) or earlier
+    place. Each place is one that raises the coverage most, weighted by utility. So it is useful, and like other
+    useful ones. With equal utilities, the typical ones of the largest groups come first.
+    The most useful of all comes first, unless an open task covers it. The farther the `recent` tasks are from each
+    other, the wider is the Gaussian: with few answers each task stands for many candidates.
+
+    Bae, Oliveira and Sutherland 2025, "Uncertainty Herding: one active learning method for all label budgets",
+    section 3, among the best candidates only and with a width of our own.
     """
-    m, k = len(vectors), n + len(covering)
-    labels = np.full(m, -1, dtype=np.int64)
+    m = len(vectors)
     if n >= m or not readable.any():
-        return Spread(np.arange(m), labels, np.empty(0, np.int64), vectors[:0])
-    if typical:
-        k = min(k, max(n, m // CROWD))
-    mine = int(readable.sum())
-    value = -np.arange(m, dtype=np.float64)
-    with one_thread:
-        found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
-        if typical:
-            value[readable] = typicality(vectors[readable], found[:mine])
-        else:
-            above = utilities - min(0.0, float(utilities[-1]))  # a product with a negative number would turn the order
-            value[readable] = above[readable] * closeness(vectors[readable], found[:mine], centres)
-            value[0] = np.inf  # the most useful of all is the first of its cluster
-    labels[readable], taken = found[:mine], np.bincount(found[mine:], minlength=len(centres))
-    sizes = np.bincount(found[:mine], minlength=len(centres))
-    # Unreadable candidates form a cluster of their own, from which nothing has been selected yet.
-    level = np.zeros(m, dtype=np.int64)
-    for label in range(len(centres)):
-        members = np.flatnonzero(labels == label)
-        level[members[np.argsort(-value[members], kind="stable")]] = taken[label] + np.arange(len(members))
-    crowd = np.where(labels >= 0, sizes[labels], 1) if typical else np.zeros(m)
-    return Spread(np.lexsort((np.arange(m), -crowd, level)), labels, sizes, centres)
+        yield from range(m)
+        return
+    apart = squares(vectors, vectors)
+    width = _width(apart[readable][:, readable], m / max(1, n + len(covering)), recent)
+    kernel = np.exp(apart / -width, out=apart)
+    covered = np.exp(squares(vectors, covering) / -width).max(axis=1, initial=0)
+    # An item that cannot be read is like no other. The most useful of these counts as one with an average surrounding.
+    kernel[~readable], kernel[:, ~readable], covered[~readable] = 0, 0, 0
+    equal = utilities[0] == utilities[-1]
+    weights = np.asarray(utilities - min(0.0, float(utilities[-1])), dtype=np.float32)
+    weights[np.flatnonzero(~readable)[:1]] *= float(kernel.sum()) / int(readable.sum())
+    np.fill_diagonal(kernel, 1)
+    gain = np.array([weights @ np.maximum(row - covered, 0) for row in kernel])
+    nearly = 1.0 if equal else NEARLY
+    least = ROUNDING * float(gain.max())
+    best = 0 if covered[0] < np.exp(-1) else int((gain >= nearly * gain.max() - least).argmax())
+    for _ in range(m):
+        yield best
+        gain[best] = -np.inf
+        row = kernel[best]
+        grown = np.flatnonzero(row > covered)
+        before, after = covered[grown, None], row[grown, None]
+        gain -= weights[grown] @ (np.clip(kernel[grown], before, after) - before)
+        covered[grown] = row[grown]
+        best = int((gain >= nearly * gain.max() - least).argmax())
 
 
-def closeness(vectors: Vectors, labels: Ints, centres: Vectors) -> npt.NDArray[np.float64]:
-    """Return a number for each row, 0 to 1: 1 in the centre of its cluster, 0.5 in the mean distance of all rows.
+def _width(apart: Vectors, each: float, recent: Vectors) -> float:
+    """Return the squared distance at which coverage falls to 1/e.
 
-    An item at the edge of its cluster tells less about the others there; many of them are odd or incorrect.
+    It is half the mean squared distance of a recent task to the nearest other one. The largest width is the mean
+    distance within which a candidate has `each` neighbours.
     """
-    away = np.sqrt(np.square(vectors - centres[labels], dtype=np.float64).sum(axis=1))
-    return np.asarray(1 / (1 + away / max(float(away.mean()), 1e-12)), dtype=np.float64)
-
-
-def typicality(vectors: Vectors, labels: Ints) -> npt.NDArray[np.float64]:
-    """Return a number for each row that is higher the nearer it is to its neighbours in the cluster.
-
-    Hacohen, Dekel and Weinshall 2022, "Active learning on a budget: opposite strategies suit high and low budgets"
-    (TypiClust), section 3.
-    """
-    found = np.empty(len(vectors))
-    for label in np.unique(labels):
-        members = vectors[labels == label].astype(np.float64)
-        squares = (members * members).sum(1)
-        away = np.sqrt(np.maximum(squares[:, None] + squares - 2 * members @ members.T, 0))
-        close = np.sort(away, axis=1)[:, 1 : NEIGHBOURS + 1]
-        found[labels == label] = 1 / (close.mean(1) + 1e-9) if close.shape[1] else 0
-    return found
+    nth = min(max(1, round(each)), len(apart) - 1)
+    widest = max(float(np.sqrt(np.partition(apart, nth, axis=1)[:, nth]).mean()) ** 2, 1e-12)
+    if len(recent) < 2:
+        return widest
+    among = squares(recent, recent)
+    np.fill_diagonal(among, np.inf)
+    return float(np.clip(among.min(axis=1).mean() / 2, LEAST * widest, widest))

@@ -11,8 +11,8 @@ from typing import Any
 from labelloop.reading.paths import value_at
 from labelloop.reading.texts import text_of
 from labelloop.selection import likeness
-from labelloop.selection.clusters import Vectors
 from labelloop.selection.sentences import text_hash, unpacked
+from labelloop.selection.vectors import Vectors
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.sentences import vectors as vector_store

@@ -23,7 +23,7 @@ from backend.train.train import train
 from backend.worker import ask_for_vectors
 from labelloop.errors import SettingsError
 from labelloop.process.settings import Settings
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database

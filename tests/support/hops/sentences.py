@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from backend.encode import encoder
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from tests.support.backend_factory import texts_spec

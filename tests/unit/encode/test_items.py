@@ -9,7 +9,7 @@ import pytest
 
 from backend.encode.items import VECTOR, vectors_of, with_vector
 from labelloop.errors import Unreadable
-from labelloop.selection.clusters import Vectors
+from labelloop.selection.vectors import Vectors
 
 
 class Lengths:

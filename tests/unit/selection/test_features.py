@@ -14,7 +14,6 @@ from PIL import Image
 
 from console.demo.items import digits
 from labelloop.selection import likeness
-from labelloop.selection.clusters import kmeans
 from labelloop.selection.features import Features, read, split
 
 in_its_time = settings(deadline=None)
@@ -188,22 +187,3 @@ def test_a_reading_is_split_into_its_parts() -> None:
     assert np.array_equal(np.concatenate([part.vectors for part in parts if part]), known.vectors)
     with pytest.raises(ValueError, match=r"parts of 5 \+ 4 items, from a reading of 8"):
         split(known, 5, 4)
-
-
-@in_its_time
-@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 5))
-def test_clusters_are_no_more_than_asked_for_each_row_in_its_nearest(n: int, k: int, seed: int) -> None:
-    vectors = np.random.default_rng(seed).integers(0, 4, (n, 3)).astype(np.float32)
-    labels, centres = kmeans(vectors, k, np.random.default_rng(seed))
-    again, _ = kmeans(vectors, k, np.random.default_rng(seed))
-    assert np.array_equal(labels, again)
-    assert len(centres) <= min(k, len(np.unique(vectors, axis=0)))
-    away = ((vectors[:, None] - centres[None]) ** 2).sum(2)
-    assert np.allclose(away[np.arange(n), labels], away.min(1), atol=1e-4)
-
-
-def test_heaps_that_lie_apart_are_found() -> None:
-    rng = np.random.default_rng(0)
-    heaps = np.repeat(np.arange(5), 20)
-    labels, _ = kmeans((10 * np.eye(5)[heaps] + rng.normal(0, 0.1, (100, 5))).astype(np.float32), 5, rng)
-    assert len({(heap, label) for heap, label in zip(heaps.tolist(), labels.tolist(), strict=True)}) == 5
