@@ -3,7 +3,7 @@
 A bound that holds with 95 % confidence for one look is crossed by luck sooner or later if people look again and again.
 So a class (what people call positive, or the rest) is looked at when it has a number of answers in SIZES. The chance of
 error, RISK, is spent over these looks as fixed in advance. Opening a page, or a report after each answer,
-changes nothing. The boundaries are exact: labelloop/gate/looks.py.
+changes nothing. The boundaries are exact for independent answers: labelloop/gate/looks.py.
 
 A judge is certified if each class has passed one of its looks. If one of its rates is below the floor, that class
 passes in at most RISK of cases, and so does the judge (an intersection-union test: Berger 1982,

@@ -122,7 +122,10 @@ def test_a_class_at_the_floor_passes_as_rarely_if_large_groups_come_late(size: i
     rng, passed = np.random.default_rng(11), 0
     for _ in range(200):
         right = [*(rng.random(93) < 0.8), *np.repeat(rng.random(100 // size) < 0.8, size)]
-        rows = [Compared(True, str(i) if i < 93 else f"group {(i - 93) // size}", not ok, False) for i, ok in enumerate(right)]
+        rows = [
+            Compared(True, str(i) if i < 93 else f"group {(i - 93) // size}", not ok, False)
+            for i, ok in enumerate(right)
+        ]
         shares = at_looks(rows, {True: Outputs(4_000, 2_000)}, SIZES)["tnr"]
         *seen, now = [Seen(one.answers, one.effective, one.value or 0.0) for one in shares]
         passed += examine(seen, now, 0.8).passed_at is not None
