@@ -17,6 +17,7 @@ from backend import models
 from backend.decide.again import ask_again
 from labelloop.errors import ChampionChanged, Conflict, UsageError
 from labelloop.store.database import Conn, Database
+from labelloop.store.promises import taught
 from labelloop.store.tables import jobs, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun, RunStatus
@@ -191,6 +192,17 @@ def close(conn: Conn, run: RetrainRun, reason: str) -> None:
     """Refuse a run that waits for a decision, since its verdict is outdated."""
     if verdicts.decide(conn, run.id, RunStatus.REFUSED, reason):
         version_store.refuse(conn, run.made)
+
+
+def withdrawn(conn: Conn, version_id: str, run_id: UUID | None = None) -> str | None:
+    """Return why a person has to decide about a version: a promise behind its training set does not hold any more.
+
+    None if all hold. `run_id`: as in taught.no_longer_standing.
+    """
+    n = taught.no_longer_standing(conn, version_id, run_id)
+    outputs = "an output" if n == 1 else f"{n:,} outputs"
+    why = f"it was trained on {outputs} that passed unseen by a certificate that was revoked or withdrawn since"
+    return why if n else None
 
 
 def _earlier(to: str, history: Sequence[str | None], known: Sequence[str]) -> VersionId:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from backend import models
 from backend.decide.judge import gate, incumbent, judged, text_field
-from backend.decide.promote import close, switch
+from backend.decide.promote import close, switch, withdrawn
 from backend.encode.inputs import with_inputs_in
 from backend.encode.kept import Encoding
 from backend.learners import Learner
@@ -150,8 +150,9 @@ def _apply(
 ) -> None:
     if not passed:
         status = RunStatus.REFUSED
-    elif spec.gate.shadow.then == "ask":
-        status, reasons = RunStatus.ASKING, [f"{reasons[0]}, if a person decides so", *reasons[1:]]
+    elif (why := withdrawn(conn, run.made)) or spec.gate.shadow.then == "ask":
+        because = f", because {why}" if why else ""
+        status, reasons = RunStatus.ASKING, [f"{reasons[0]}, if a person decides so{because}", *reasons[1:]]
     else:
         status = RunStatus.PROMOTED
     if not verdicts.decide(conn, run.id, status, *reasons, shadow=evaluation):

@@ -55,6 +55,9 @@ class _Child:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        # Texts may be larger than what a pipe holds: a child that gets no processor time would block the worker.
+        os.set_blocking(self._process.stdin.fileno(), False)
         yield_to_all(self._process.pid, idle=idle)
 
     def encode(self, texts: Sequence[str], stop: threading.Event) -> Vectors | None:
@@ -62,14 +65,19 @@ class _Child:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
+        request = json.dumps(list(texts)).encode() + b"\n"
         try:
-            process.stdin.write(json.dumps(list(texts)).encode() + b"\n")
-            process.stdin.flush()
-            while not select.select([process.stdout], [], [], LOOK_EVERY_S)[0]:
-                if stop.is_set():
-                    raise Stopped(_STOPPED)
-                if self.idle and starves(process.pid):
-                    return None
+            while True:
+                unsent = [process.stdin] if request else []
+                if not any(ready := select.select([process.stdout], unsent, [], LOOK_EVERY_S)):
+                    if stop.is_set():
+                        raise Stopped(_STOPPED)
+                    if self.idle and starves(process.pid):
+                        return None
+                elif ready[0]:
+                    break
+                else:
+                    request = request[os.write(process.stdin.fileno(), request) :]
             head = json.loads(process.stdout.readline() or b"null")
             body = b"" if head is None or "error" in head else process.stdout.read(2 * head["n"] * head["width"])
         except OSError:

@@ -19,7 +19,7 @@ from labelloop.versions.items import AcceptedItem
 from labelloop.versions.runs import RetrainRun
 
 ONE_PERSON = certainty(1.0, 1)
-"""Weight of the answer of one person."""
+"""Weight of the answer of one person of whom nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def beside_answers(
 ) -> Beside | None:
     """Return the accepted outputs for this run; None if loop.yaml asks for none.
 
-    Those that are alike to a held-out item, or that the learner cannot read, are left out, as among the answers.
+    Those that are alike to a held-out item, or that the learner cannot read, are left out, as among the answers. Each
+    weighs less than any answer, also where people disagree or are known to err.
     """
     if spec.accept is None or not spec.accept.teach:
         return None
@@ -64,4 +65,5 @@ def beside_answers(
     rows = with_inputs_in(database, settings, spec, rows)
     rows, _ = without_leaks(rows, cut.held_out, None if spec.learner.reads == "tabular" else field_of(spec))
     rows, _ = readable(learner, rows)
-    return Beside([replace(row, weight=(1.0 - row.error) * ONE_PERSON) for row in rows], found.of)
+    least = min((row.weight for row in cut.training), default=ONE_PERSON)
+    return Beside([replace(row, weight=(1.0 - row.error) * min(ONE_PERSON, least)) for row in rows], found.of)

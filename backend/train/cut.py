@@ -150,8 +150,8 @@ def _copies(training: Sequence[str | None], held_out: Sequence[str | None]) -> l
 
     None if there is no such value.
     """
-    where = {value: position for position, value in reversed(list(enumerate(held_out))) if value is not None}
-    found = [None if value is None else where.get(value) for value in training]
+    where = {_content(value): i for i, value in reversed(list(enumerate(held_out))) if value is not None}
+    found = [None if value is None else where.get(_content(value)) for value in training]
     ours = [i for i, value in enumerate(training) if _is_text(value) and found[i] is None]
     theirs = [i for i, value in enumerate(held_out) if _is_text(value)]
     texts, others = [str(training[i]) for i in ours], [str(held_out[i]) for i in theirs]
@@ -160,6 +160,11 @@ def _copies(training: Sequence[str | None], held_out: Sequence[str | None]) -> l
         for i, text, close in zip(ours, texts, near, strict=True):
             found[i] = next((theirs[other] for other in close if _ends_alike(text, others[other])), None)
     return found
+
+
+def _content(value: str) -> str:
+    """Return the text, or the picture in a `data:` URI without how it was kept: another address of it may differ."""
+    return value.rpartition(",")[2] if value.startswith("data:") else value
 
 
 def _is_text(value: object) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from backend import models
 from backend.decide.again import ask_again
 from backend.decide.judge import judge
-from backend.decide.promote import close, switch
+from backend.decide.promote import close, switch, withdrawn
 from backend.train.child import ERROR_CHARACTERS, Children, Heard, Order, Stopped, train_in
 from backend.train.retrying import retrying
 from labelloop.errors import ChampionChanged, Conflict, LabelloopError, Retriable, Unreachable
@@ -134,20 +134,23 @@ def _pass(
     """Handle a challenger that passed, by gate.promotion: promote it, ask a person, or run it in shadow.
 
     A person is also asked if a person has refused the same version, or has gone back from it to an earlier champion.
+    The same holds if it was trained on accepted outputs whose certificate does not stand any more.
     """
     status = {"auto": RunStatus.PROMOTED, "ask": RunStatus.ASKING, "shadow": RunStatus.SHADOW}[spec.gate.promotion]
+    because = ""
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
         older = verdicts.undecided(conn, spec.name)
         if version_store.epoch(conn, spec.name) != epoch:
             raise ChampionChanged(f"the champion of {spec.name} has changed meanwhile")
         if person := verdicts.refused_by(conn, spec.name, what["version_id"]):
-            status = RunStatus.ASKING
+            status, because = RunStatus.ASKING, f", because {person} has refused the same version"
+        elif why := withdrawn(conn, what["version_id"], run.id):
+            status, because = RunStatus.ASKING, f", because {why}"
         # Happens only for a run that judges again: its version is as old as at the first verdict.
         if newer := [one for one in older if one.cut > run.cut]:
             raise Conflict(f"run {newer[0].id} passed it with a newer version and waits for a decision")
         if status != RunStatus.PROMOTED:
-            because = f", because {person} has refused the same version" if person else ""
             reasons = [f"{reasons[0]}, {CONDITIONS[status]}{because}", *reasons[1:]]
         if not runs.finish(conn, run.id, status, reasons=reasons, **what):
             return RunStatus.FAILED

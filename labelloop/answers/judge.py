@@ -122,8 +122,9 @@ def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.ra
 def at_looks(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], sizes: Sequence[int]) -> dict[str, list[Share]]:
     """Return the "tpr" and the "tnr" as they were at each number of answers of their class in `sizes`.
 
-    `rows` are in the order of their first answers. Each share is from the rows up to its look, and so later answers
-    never change it. Sizes that are not reached are left out. The last share of each list is that of all rows.
+    `rows` are in the order of the first labels of their outputs. Each share is from the rows up to its look, and so
+    later rows never change it. All outputs of today weigh the rows. Sizes that are not reached are left out. The last
+    share of each list is that of all rows.
     """
     answers = _Answers.of(rows)
     found = {}

@@ -3,7 +3,7 @@
 A bound that holds with 95 % confidence for one look is crossed by luck sooner or later if people look again and again.
 So a class (what people call positive, or the rest) is looked at when it has a number of answers in SIZES. The chance of
 error, RISK, is spent over these looks as fixed in advance. Opening a page, or a report after each answer,
-changes nothing. The boundaries are exact: labelloop/gate/looks.py.
+changes nothing. The boundaries are exact for independent answers: labelloop/gate/looks.py.
 
 A judge is certified if each class has passed one of its looks. If one of its rates is below the floor, that class
 passes in at most RISK of cases, and so does the judge (an intersection-union test: Berger 1982,
@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ class Look:
     effective: int
     """Number of independent answers that would tell as much, rounded down."""
     incorrect: int
-    """In how many of `effective` the judge does not agree with people, rounded up."""
+    """In how many of `effective` the judge does not agree with people, rounded up; not fewer than at earlier looks."""
     allowed: int
     """The class passes at this look with at most so many incorrect ones; -1 if it cannot pass."""
 
@@ -100,11 +101,13 @@ def examine(looks: Sequence[Seen], now: Seen, floor: float) -> OfClass:
 
     A class that passed stays certified, unless its rate at the last look is below the floor.
     """
-    # The effective number may fall where a large group comes in. A test cannot take back what it has spent.
-    sizes = np.maximum.accumulate([0, *(int(size + EPSILON) for size in _cautious(looks))])[1:].tolist()
+    # The effective number may fall where a large group comes in. A test cannot take back what it has spent. It counts
+    # answers one by one, so the number of incorrect ones does not fall either: a group must not dilute them.
+    sizes = _not_falling([int(size + EPSILON) for size in _cautious(looks)])
+    incorrect = _not_falling([_incorrect(one.correct, size) for one, size in zip(looks, sizes, strict=True)])
     done = [
-        Look(one.answers, size, _incorrect(one.correct, size), limit)
-        for one, size, limit in zip(looks, sizes, _boundaries(tuple(sizes), floor), strict=True)
+        Look(one.answers, size, wrong, limit)
+        for one, size, wrong, limit in zip(looks, sizes, incorrect, _boundaries(tuple(sizes), floor), strict=True)
     ]
     passed_at = next((look.answers for look in done if look.passed), None)
     certified = passed_at is not None and bool(looks[-1].correct >= floor)
@@ -172,6 +175,11 @@ def _cautious(looks: Sequence[Seen]) -> list[float]:
     """
     shares = [one.effective / one.answers for one in looks]
     return [one.answers * min(shares[max(0, i - STEADY + 1) : i + 1]) for i, one in enumerate(looks)]
+
+
+def _not_falling(numbers: Sequence[int]) -> list[int]:
+    """Return the largest number up to each place."""
+    return list(accumulate(numbers, max))
 
 
 def _incorrect(correct: float, effective: int) -> int:

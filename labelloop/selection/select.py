@@ -35,6 +35,8 @@ FLAT = 2e-3
 """Difference below which utilities give no order. It happens if a pipeline sends neither probabilities
 nor confidence.
 """
+FARTHEST = 1e12
+"""Largest number in a vector: squared distances of larger ones would be infinite in single precision."""
 CROWD = 5
 """A pick that stands for fewer candidates does not say how many they are."""
 Utilities = npt.NDArray[np.floating]
@@ -241,5 +243,6 @@ def _check(n: int, utilities: Utilities, features: Features | None, *others: Fea
 
 def _finite(*arrays: Vectors) -> None:
     for array in arrays:
-        if not np.isfinite(array).all():
-            raise ValueError(f"row {int((~np.isfinite(array)).any(1).argmax())} of the vectors has NaN or infinity")
+        if (wrong := ~(np.abs(array) <= FARTHEST).all(1)).any():
+            row = int(wrong.argmax())
+            raise ValueError(f"row {row} of the vectors has NaN, infinity or a number beyond {FARTHEST:g}")

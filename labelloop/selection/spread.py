@@ -15,6 +15,8 @@ NEARLY = 0.9
 """The most useful candidate comes that raises the coverage by at least this share of the largest raise."""
 ROUNDING = 1e-5
 """Gains below this share of the first gains are taken as equal: only rounding is left."""
+UTMOST = 1e300
+"""Larger utilities, infinite ones too, count as this one."""
 
 
 def spread(
@@ -47,7 +49,7 @@ def spread(
     # An item that cannot be read is like no other. The most useful of these counts as one with an average surrounding.
     kernel[~readable], kernel[:, ~readable], covered[~readable] = 0, 0, 0
     equal = utilities[0] == utilities[-1]
-    weights = np.asarray(utilities - min(0.0, float(utilities[-1])), dtype=np.float32)
+    weights = _weights(utilities)
     weights[np.flatnonzero(~readable)[:1]] *= float(kernel.sum()) / int(readable.sum())
     np.fill_diagonal(kernel, 1)
     gain = np.array([weights @ np.maximum(row - covered, 0) for row in kernel])
@@ -63,6 +65,13 @@ def spread(
         gain -= weights[grown] @ (np.clip(kernel[grown], before, after) - before)
         covered[grown] = row[grown]
         best = int((gain >= nearly * gain.max() - least).argmax())
+
+
+def _weights(utilities: npt.NDArray[np.floating]) -> Vectors:
+    """Return the utilities as weights from 0 to 1: sums of larger ones would be infinite in single precision."""
+    found = np.clip(utilities, -UTMOST, UTMOST, dtype=np.float64)
+    found -= min(0.0, float(found[-1]))
+    return np.asarray(found / max(float(found[0]), 1 / UTMOST), dtype=np.float32)
 
 
 def _width(apart: Vectors, each: float, recent: Vectors) -> float:

@@ -147,7 +147,7 @@ def _others(known: _Known, floor: float) -> list[Report]:
 def of_classes(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], floor: float) -> dict[str, OfClass]:
     """Return what the looks say of the "positive" and of the "negative" class.
 
-    `rows` are in the order of their first answers.
+    `rows` are in the order of the first labels of their outputs.
     """
     return _of_classes(at_looks(rows, outputs, SIZES), floor)
 

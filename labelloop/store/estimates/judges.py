@@ -15,7 +15,10 @@ from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.store.questions.error_rate import NEWEST
 
 _DRAWN = "(o.lane in ('holdout', 'control', 'audit') and o.triggered is not null)"
-_FIRST = "select output_id, min(seq) as seq from answers where loop = %(loop)s group by output_id"
+_FIRST = """
+    select output_id, min(seq) as seq from answers where loop = %(loop)s and label is not null group by output_id
+"""
+# Only from its first label on is an output among the evidence: by an earlier tie it would come into looks of the past.
 _NEWEST = NEWEST.replace("reviewers from", "reviewers, resolved_at from")
 
 
@@ -58,7 +61,7 @@ class Verdicts:
 
 
 def answered(conn: Conn, loop: str, positive: str) -> list[Answered]:
-    """Return the evidence: blind answers that chance chose, in the order of the first answers to their outputs."""
+    """Return the evidence: blind answers that chance chose, in the order of the first labels of their outputs."""
     return (
         rows_of(conn, Answered)
         .execute(

@@ -14,8 +14,9 @@ from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.gate.judge_looks import SIZES
 from labelloop.store.database import Database
+from labelloop.store.estimates import judges
 from labelloop.store.tables import loops
-from tests.support.backend_factory import texts_spec
+from tests.support.backend_factory import answer, texts_spec
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
 
 
@@ -115,6 +116,22 @@ def test_a_report_after_each_answer_says_certified_only_at_a_look_and_then_stays
     first = [status for status, _ in said].index("certified")
     assert {status for status, _ in said[first:]} == {"certified"}
     assert set(said[first][1]) & set(SIZES), "the answer that certified it completed a look"
+
+
+def test_an_answer_that_was_unclear_at_first_changes_no_earlier_look(database: Database) -> None:
+    """Two people differ about an output before all others, and a third one settles it after them."""
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        tie, *ids = (id_ for id_ in loop.come(400, tpr=1.0, tnr=1.0) if loop.lane[id_] in ("holdout", "audit"))
+        loop.draw([tie, *ids])
+        answer(conn, "texts", {tie: None})
+        loop.answer(ids[:27])
+        before = judges.answered(conn, "texts", "pass")
+        loop.answer([tie])
+        after = judges.answered(conn, "texts", "pass")
+    assert len(before) == 27
+    assert after[:-1] == before
+    assert after[-1].people == (loop.truth[tie] == "pass")
 
 
 def test_a_rate_that_falls_below_the_floor_ends_the_certificate_of_the_same_version(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from backend.decide.shadow import _apply as decide_in_shadow
 from backend.report.estimates.ended import ended_promises
 from backend.score.prelabel import prelabel
 from backend.train.beside import ONE_PERSON
 from backend.train.certify import revoke
 from backend.train.replay import train_again
+from backend.train.retrain import _pass
 from backend.train.train import train
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from labelloop.store.promises import certificates
+from labelloop.store.promises import certificates, taught, trials
 from labelloop.store.questions import lineage
 from labelloop.store.tables import loops, runs, versions
+from labelloop.versions.runs import RunStatus
 from tests.support.backend_factory import answer, new_champion
 from tests.support.hops.accepting_desk import YAML, AcceptingDesk
 
@@ -120,6 +124,19 @@ def test_it_teaches_only_where_it_is_asked_for_and_asking_ends_no_certificate(de
     assert desk.beside(desk.run()["run"])
 
 
+def test_an_accepted_output_weighs_less_than_an_answer_that_people_differ_about(desk: TeachingDesk) -> None:
+    desk.certified()
+    desk.sql(
+        "update answers set agreement = 0.6, reviewers = 5 where seq = (select max(seq) from answers a"
+        " join outputs o on o.id = a.output_id where not o.holdout) returning seq"
+    )
+    found = desk.run()
+    [least] = desk.sql(f"select min(weight) as weight from run_items where run_id = '{found['run']}'")
+    assert least["weight"] < 0.95 * ONE_PERSON
+    [weight] = {row["weight"] for row in desk.beside(found["run"])}
+    assert weight == pytest.approx(0.95 * least["weight"])
+
+
 def test_at_most_as_many_as_answers_are_drawn_always_the_same_ones(desk: TeachingDesk) -> None:
     desk.certified()
     desk.send("b", 900)
@@ -216,6 +233,55 @@ def test_a_champion_whose_accepted_outputs_were_revoked_needs_a_person(desk: Tea
     assert n > 20
     assert what.startswith(
         f"the champion was trained on {n} of {n} outputs that passed unseen by a certificate that was"
+    )
+
+
+def test_what_a_withdrawn_certificate_had_confirmed_teaches_no_more_under_a_later_one(desk: TeachingDesk) -> None:
+    """The certificates of one test: replaced by a second one, which the newest answers do not support, and a third."""
+    first = desk.certified()
+    version = desk.run()["version"]
+    with desk.database.transaction() as conn:
+        test = trials.open_(conn, "pets", first.of, first.basis)
+        assert test is not None
+        certificates.end(conn, first.id, "renewed", replaced=True)
+        second = certificates.make(conn, test, first.error, first.confidence, first.thresholds, 667)
+        assert taught.no_longer_standing(conn, version) == 0
+        assert taught.teachable(conn, "pets", first.basis, datetime.now(UTC), 1000).rows
+        certificates.end(conn, second.id, "the newest answers do not support it")
+        certificates.make(conn, test, first.error, first.confidence, first.thresholds, 1000)
+        assert taught.no_longer_standing(conn, version) > 20
+        assert not taught.teachable(conn, "pets", first.basis, datetime.now(UTC), 1000).rows
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_a_version_whose_accepted_outputs_were_revoked_is_promoted_by_a_person_only(
+    desk: TeachingDesk, shadow: bool
+) -> None:
+    made = desk.certified()
+    with desk.database.transaction() as conn:
+        runs.request(conn, "pets", "a test")
+        run = runs.claim(conn, "pets", None)
+    assert run is not None
+    found = train(desk.database, desk.folder, run.id)
+    if shadow:
+        desk.sql(
+            f"update retrain_runs set status = 'shadow', finished_at = now(), version_id = '{found['version']}'"
+            f" where id = '{run.id}' returning id"
+        )
+    with desk.database.transaction() as conn:
+        revoke(conn, desk.spec, made, "ada", "the guide was wrong")
+        if shadow and (waits := runs.get(conn, run.id)):
+            decide_in_shadow(conn, desk.spec, waits, True, ["it is ahead"], {})
+    if not shadow:
+        _pass(desk.database, desk.spec, run, 0, reasons=["it is ahead"], version_id=found["version"], scores={})
+    with desk.database.transaction() as conn:
+        ended = runs.get(conn, run.id)
+        assert versions.champion(conn, "pets") is None
+    assert ended is not None
+    assert ended.status == RunStatus.ASKING
+    assert ended.reasons[0] == (
+        f"it is ahead, if a person decides so, because it was trained on {found['accepted']['trained_on']} outputs "
+        "that passed unseen by a certificate that was revoked or withdrawn since"
     )
 
 

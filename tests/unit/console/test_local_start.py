@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -99,6 +101,23 @@ def test_a_port_is_reserved_until_its_up_ends(tmp_path: Path, reserved: ports.Re
         with pytest.raises(UsageError, match=rf"port {base} for postgres is used by another `labelloop up`"):
             ports.choose(tmp_path / "second.json", names, base, print, reserved)
     assert ports.choose(tmp_path / "second.json", names, base, print, reserved) == theirs
+
+
+def test_a_system_without_names_for_sockets_still_has_ports(
+    busy: int, tmp_path: Path, reserved: ports.Reserved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a sandbox that allows no abstract names."""
+
+    class Refusing(socket.socket):
+        def bind(self, address: Any) -> None:
+            if self.family == socket.AF_UNIX:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            super().bind(address)
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    assert not reserved.take(busy)
+    file, base = tmp_path / "ports.json", free_base()
+    assert ports.choose(file, ["postgres", "sync"], base, print, reserved) == {"postgres": base, "sync": base + 1}
 
 
 def test_the_command_line_goes_before_the_environment(tmp_path: Path) -> None:

@@ -124,6 +124,36 @@ def test_a_worker_that_ends_waits_for_no_text(mine: Mine) -> None:
     assert not mine()
 
 
+def test_a_worker_ends_at_once_though_its_child_reads_nothing(words: str, mine: Mine) -> None:
+    """As a child that gets no processor time: 64 texts of 2,000 characters are more than its pipe holds."""
+    stop, ended = threading.Event(), list[BaseException]()
+    with Children(stop, most=1) as children:
+        children.of(words)(["bill"])
+        [child] = mine()
+
+        def encode() -> None:
+            try:
+                children.of(words)(["bill " * 400] * module.PART)
+            except Stopped as exc:
+                ended.append(exc)
+
+        child.suspend()
+        thread = threading.Thread(target=encode)
+        thread.start()
+        try:
+            thread.join(1)
+            assert thread.is_alive()
+            stop.set()
+            thread.join(20)
+            assert not thread.is_alive()
+        finally:
+            if child.is_running():
+                child.resume()
+            thread.join()
+    assert ended
+    assert not mine()
+
+
 def test_a_child_that_encodes_while_its_worker_ends_is_not_kept(words: str, mine: Mine) -> None:
     children = Children(threading.Event(), most=1)
     children.end()

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from labelloop.answers.judge import Compared, Outputs, at_looks
 from labelloop.gate.judge_looks import GROWTH, RISK, SIZES, OfClass, Seen, examine, spent
 
 NOTHING = Seen(0, 0.0, 0.0)
@@ -104,6 +105,31 @@ def test_an_effective_number_that_falls_takes_no_look_back() -> None:
     found = examine(seen, seen[-1], 0.8)
     assert found.last is not None
     assert found.last.effective == 18
+
+
+def test_a_large_group_does_not_dilute_the_incorrect_answers_before_it() -> None:
+    alone = [Seen(size, float(size), 1 - round(0.2 * size) / size) for size in SIZES if size <= 93]
+    wrong = round(0.2 * 93)
+    group = [Seen(size, 40.0, 1 - wrong / size) for size in SIZES if 93 < size <= 193]
+    found = examine([*alone, *group], group[-1], 0.8)
+    assert found.last is not None
+    assert (found.last.effective, found.last.incorrect, found.passed_at) == (93, wrong, None)
+
+
+@pytest.mark.parametrize("size", [20, 100])
+def test_a_class_at_the_floor_passes_as_rarely_if_large_groups_come_late(size: int) -> None:
+    """93 answers that stand alone, then groups of `size`, each all correct or all incorrect."""
+    rng, passed = np.random.default_rng(11), 0
+    for _ in range(200):
+        right = [*(rng.random(93) < 0.8), *np.repeat(rng.random(100 // size) < 0.8, size)]
+        rows = [
+            Compared(True, str(i) if i < 93 else f"group {(i - 93) // size}", not ok, False)
+            for i, ok in enumerate(right)
+        ]
+        shares = at_looks(rows, {True: Outputs(4_000, 2_000)}, SIZES)["tnr"]
+        *seen, now = [Seen(one.answers, one.effective, one.value or 0.0) for one in shares]
+        passed += examine(seen, now, 0.8).passed_at is not None
+    assert passed / 200 < RISK + 0.03, "two standard errors are 3 %"
 
 
 def test_answers_must_tell_as_much_at_six_looks_in_a_row() -> None:

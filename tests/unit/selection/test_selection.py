@@ -224,6 +224,8 @@ def test_bad_input_is_refused_and_the_given_value_is_named() -> None:
         select(waiting, 1, features=features(np.ones((3, 3))))
     with pytest.raises(ValueError, match="row 1 of the vectors has NaN"):
         select(waiting, 1, features=features([[0.0, 1.0], [np.nan, 1.0]]))
+    with pytest.raises(ValueError, match=r"row 0 .* a number beyond 1e\+12"):
+        diverse(np.array([0.5, 0.4]), np.array([[2e12, 1.0], [0.0, 1.0]]), 1)
     with pytest.raises(ValueError, match="candidate 1 has NaN"):
         select(candidates([0.5, np.nan]), 1)
     with pytest.raises(ValueError, match="diversity is from 0 to 1, not 2"):

@@ -6,6 +6,7 @@ from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,3 +60,18 @@ def test_distances_are_those_of_each_pair(m: int, around: float, seed: int) -> N
     assert np.allclose(squares(vectors, others), away, atol=1e-3)
     assert np.allclose(away[np.arange(m), nearest(vectors, others)], away.min(1), atol=1e-3)
     assert (np.diagonal(squares(vectors, vectors.copy())) == 0).all(), "no rounding is taken for a distance"
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e38, 1e300])
+def test_the_scale_of_the_utilities_makes_no_difference(scale: float) -> None:
+    vectors, utilities = pool(60, 3)
+    everything, nothing = np.ones(60, bool), vectors[:0]
+    order = list(spread(vectors, everything, utilities, 9, nothing, nothing))
+    assert list(spread(vectors, everything, utilities * scale, 9, nothing, nothing)) == order
+
+
+@pytest.mark.parametrize(("place", "utility"), [(0, np.inf), (-1, -np.inf)])
+def test_all_places_come_once_with_an_infinite_utility(place: int, utility: float) -> None:
+    vectors, utilities = pool(60, 3)
+    utilities[place] = utility
+    assert sorted(spread(vectors, np.ones(60, bool), utilities, 9, vectors[:0], vectors[:0])) == list(range(60))

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from backend.learners import make
-from backend.train.cut import Cut, divide, labels_in
+from backend.train.cut import Cut, _copies, divide, labels_in
+from labelloop.pictures.kept import _uri
 from labelloop.selection import likeness
 from labelloop.spec.folder import parse
 from labelloop.spec.sections import LearnerSpec
@@ -167,3 +168,11 @@ def test_an_answer_counts_as_much_as_it_is_sure() -> None:
     )
     alone, three, two_of_three = (taught.weight for taught in cut.training)
     assert three > alone > two_of_three > 0
+
+
+@pytest.mark.parametrize("colour", [b"in colour", None])
+def test_one_picture_under_two_addresses_is_a_copy_however_it_was_kept(colour: bytes | None) -> None:
+    """The held-out one was kept in grey before the learner read colours, and the other one was not."""
+    before, since = _uri(colour, b"grey"), _uri(colour, None if colour else b"grey")
+    assert _copies([since], [_uri(b"another one", None), before]) == [1]
+    assert _copies([since], [_uri(b"another one", b"grey")]) == [None]
