@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-
-import numpy as np
+from decimal import Decimal
 
 LEAST, MOST = 1e-6, 1e21
 """JavaScript writes numbers from LEAST to MOST, MOST excluded, without an exponent."""
@@ -24,5 +23,5 @@ def text_of(value: object) -> str | None:
     if not isinstance(value, float):
         return None
     if value == 0 or LEAST <= abs(value) < MOST:
-        return np.format_float_positional(value + 0.0, trim="-")
+        return format(Decimal(repr(value + 0.0)), "f").removesuffix(".0")
     return re.sub(r"e([+-])0", r"e\1", repr(value))

@@ -77,11 +77,12 @@ def check_width(page: Page) -> None:
 
 def check_tables_are_whole(page: Page) -> None:
     """No visible cell of a table reaches beyond the screen, and on a phone each figure has its name beside it."""
+    page.wait_for_load_state()  # words are there before the style sheet is
     cells = page.locator("table.stacked :is(th[scope=row], td):visible")
     assert cells.count() > 0
     right = cells.evaluate_all("nodes => Math.max(...nodes.map(node => node.getBoundingClientRect().right))")
     width = page.evaluate("document.documentElement.clientWidth")
-    assert right <= width, page.url
+    assert right <= width, f"{right:g} of {width}: {page.url}"
     if width < 600:
         named = page.locator("table.stacked td:visible").evaluate_all(
             "nodes => nodes.every(node => getComputedStyle(node, '::before').content.length > 4)"

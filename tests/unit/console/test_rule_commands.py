@@ -41,7 +41,7 @@ def test_every_mistake_of_every_loop_is_named_in_the_words_of_migrate(faulty: Pa
     assert found.stdout.splitlines() == [str(fault) for fault in load_all(faulty, check)[1]]
     assert [line.partition(" loop.yaml")[0] for line in found.stdout.splitlines()] == [
         "loop 'bad': line 2, column 12:", "loop 'bad': line 2, column 27:", "loop 'bad': line 3, column 3:",
-        "loop 'other': line 4, column 21:",
+        "loop 'other': line 4, column 30:",
     ]  # fmt: skip
     assert "did you mean 'margin'" in found.stdout
     assert "did you mean 'audit'" in found.stdout

@@ -73,7 +73,7 @@ def test_the_generated_form_shows_the_steps_above_the_item_if_the_spec_asks() ->
     [
         ("steps: {show: true}", XML % "", "a labels.xml shows the steps by"),
         ("steps: {loops: [Search]}", "", "steps.loops"),
-        ("steps: {loops: [search, search]}", "", "named twice: search"),
+        ("steps: {loops: [search, search]}", "", "'search' is named twice"),
         ("steps: {shown: true}", "", "no such key"),
         ("steps: true", "", "steps"),
         ("audit: 0.1", XML % '<HyperText name="before" value="$labelloop_steps"/>', "Text and Header can"),

@@ -157,7 +157,7 @@ def test_an_unknown_learner_has_no_features() -> None:
 
 
 def test_what_cannot_be_read_is_like_nothing_else() -> None:
-    known = of_texts("one", 7, "two", None)
+    known = of_texts("one", [7], "two", None)
     assert known.readable.tolist() == [True, False, True, False]
     assert len(set(known.groups.tolist())) == 4
     pictures = read("images", "image", [{"image": "data:image/png;base64,AAAA"}, {}, {"image": 3}])
@@ -169,7 +169,7 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
 def test_nothing_can_be_read_too() -> None:
     empty = [
         of_texts(),
-        of_texts(None, 1),
+        of_texts(None, [1]),
         read("images", "x", []),
         read("own", None, [], []),
         read("own", None, [{}], [None]),

@@ -36,6 +36,7 @@ GOOD: dict[str, Any] = {
     },
     "data": {
         "answers": 400,
+        "accepted": 0,
         "groups": 390,
         "first_at": "2026-04-01T10:00:00+00:00",
         "last_at": "2026-05-01T09:00:00+00:00",
@@ -117,6 +118,7 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
     [
         ("model.file.trouble", "the file of version ab is damaged", "It cannot serve predictions: the file of version"),
         ("data.stale", {"changed": 3, "withdrawn": 2}, "of which 5 are stale (3 changed, 2 withdrawn)"),
+        ("data.accepted", 12, "It was also trained on 12 outputs that passed unseen"),
         ("metrics.holdout", None, "Its accuracy is not known"),
         ("metrics.detectable", 0.052, "a gain below 5.2 points"),
         ("metrics.reuse", {"looks": 4}, "4 earlier runs were judged on the same"),
