@@ -211,7 +211,8 @@ dc build --quiet > "$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log"; fails
 new=$(comm -13 <(inside docker inspect -f '{{join .RootFS.Layers "\n"}}' labelloop:first | sort) \
     <(inside docker inspect -f '{{join .RootFS.Layers "\n"}}' labelloop:second | sort) | wc -l)
 size=$(inside docker history --format '{{.Size}} {{.CreatedBy}}' labelloop:second | grep 'COPY /app' | cut -d' ' -f1)
-case $size in *kB | [0-9].*MB | [0-9]MB) ;; *) fails "a change of our code makes a layer of $size" ;; esac
+case $size in *kB | [0-9].*MB | [0-9]MB | 1[0-9].*MB | 1[0-9]MB) ;;  # source and bytecode; libraries would be hundreds
+    *) fails "a change of our code makes a layer of $size" ;; esac
 start
 dc exec -T sync python -c 'import sync; assert sync.CHANGED' || fails "the new version does not run"
 sed -i 's|^LABELLOOP_TAG=.*|LABELLOOP_TAG=first|' "$tree/.env"
