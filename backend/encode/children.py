@@ -27,7 +27,9 @@ from labelloop.selection.vectors import Vectors
 PART = 64
 """Texts that a child gets at a time."""
 MOST = 8
-"""Most children; fewer on a machine with fewer cores."""
+"""Most children; fewer on a machine with fewer cores. One core stays free: idle priority does not keep two busy cores
+from slowing each other down, and people at work would feel it.
+"""
 KEEP_S = 60.0
 """Seconds after its last text at which a child ends, and gives its memory back."""
 LOOK_EVERY_S = 0.5
@@ -102,9 +104,9 @@ class Children:
     """Encodes texts in children, which start when they are needed. Safe for threads."""
 
     def __init__(self, stop: threading.Event, most: int | None = None) -> None:
-        """`most`: most children at work at a time; None for one a core, at most MOST."""
+        """`most`: most children at work at a time; None for all cores but one, at most MOST."""
         self._stop = stop
-        self._most = most or min(len(os.sched_getaffinity(0)), MOST)
+        self._most = most or min(max(1, len(os.sched_getaffinity(0)) - 1), MOST)
         self._places = threading.Semaphore(self._most)
         self._lock = threading.Lock()
         self._resting: list[_Child] = []
