@@ -18,8 +18,9 @@ import json
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -192,6 +193,27 @@ def verdict(cells: Sequence[Cell]) -> str:
     return f"more than {BEHIND:g} point behind the best of ten in {len(behind)} of {len(cells)} cells: {named}{ahead}"
 
 
+def measured(
+    sets: Iterable[Set],
+    sizes: Sequence[int],
+    measure: Callable[[Set, int, float], Any],
+    table: Callable[[Sequence[Any]], str],
+    file: Path | None,
+) -> list[Any]:
+    """Return all cells (dataclasses). As soon as one is measured, it is printed, and all so far go to `file`."""
+    warnings.simplefilter("ignore")
+    cells: list[Any] = []
+    with one_thread:
+        for one in sets:
+            for answers in sizes:
+                for right in RIGHT:
+                    cells.append(measure(one, answers, right))
+                    click.echo(table(cells[-1:]).splitlines()[-1])
+                    if file is not None:
+                        file.write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
+    return cells
+
+
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--set", "names", multiple=True, help="Only this set; may be repeated.")
@@ -200,16 +222,7 @@ def verdict(cells: Sequence[Cell]) -> str:
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here too.")
 def main(data: Path, names: Sequence[str], sizes: Sequence[int], seeds: int, file: Path | None) -> None:
     """Measure the default learner of texts beside ten recipes."""
-    warnings.simplefilter("ignore")
-    cells: list[Cell] = []
-    with one_thread:
-        for one in sets_in(data, names):
-            for answers in sizes or ANSWERS:
-                for right in RIGHT:
-                    cells.append(measure(one, answers, right, seeds))
-                    click.echo(table(cells[-1:]).splitlines()[-1])
-                    if file is not None:
-                        file.write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
+    cells: list[Cell] = measured(sets_in(data, names), sizes or ANSWERS, partial(measure, seeds=seeds), table, file)
     if not cells:
         raise click.UsageError(f"no CSV file with the columns text and label in {data}")
     click.echo(f"\n{table(cells)}\n\n{by_recipe(cells)}\n")

@@ -8,10 +8,9 @@ is the learner as a run makes it: from 300 answers on, cross-validation may repl
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,8 +20,7 @@ import numpy as np
 
 from backend.learners import make
 from backend.train.search import search
-from benchmarks.promises.recipes import ANSWERS, RIGHT, Set, drawn, interval, mistaken, sets_in
-from labelloop.threads import one_thread
+from benchmarks.promises.recipes import ANSWERS, Set, drawn, interval, measured, mistaken, sets_in
 from labelloop.versions.items import TrainingItem
 
 STRENGTHS = (1.0, 3.0, 10.0, 100.0)
@@ -88,16 +86,7 @@ def table(cells: Sequence[Cell]) -> str:
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here too.")
 def main(data: Path, names: Sequence[str], sizes: Sequence[int], seeds: int, file: Path | None) -> None:
     """Measure the learner `vectors` at several C."""
-    warnings.simplefilter("ignore")
-    cells: list[Cell] = []
-    with one_thread:
-        for one in sets_in(data, names):
-            for answers in sizes or ANSWERS:
-                for right in RIGHT:
-                    cells.append(measure(one, answers, right, seeds))
-                    click.echo(table(cells[-1:]).splitlines()[-1])
-                    if file is not None:
-                        file.write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
+    cells: list[Cell] = measured(sets_in(data, names), sizes or ANSWERS, partial(measure, seeds=seeds), table, file)
     if not cells:
         raise click.UsageError(f"no CSV file with the columns text and label in {data}")
     click.echo(f"\n{table(cells)}")
