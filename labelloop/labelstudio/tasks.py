@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from labelloop.errors import Refused
+from labelloop.errors import Ambiguous, Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
 from labelloop.labelstudio.connection import WRITE
@@ -131,3 +131,15 @@ class Tasks(Listing):
         except Refused as exc:
             if exc.status != 404:
                 raise
+        except Ambiguous:  # also what Label Studio makes of a task that another call deletes at this moment
+            if self._is_there(task_id):
+                raise
+
+    def _is_there(self, task_id: TaskId) -> bool:
+        try:
+            self._get(f"api/tasks/{task_id}/")
+        except Refused as exc:
+            if exc.status != 404:
+                raise
+            return False
+        return True

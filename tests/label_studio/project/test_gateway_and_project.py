@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,26 @@ def test_a_task_that_somebody_else_deleted_counts_as_deleted(loop: SyncLoop) -> 
     loop.gateway.delete_task(task)
     loop.gateway.delete_task(task)
     assert loop.gateway.tasks(project, [task]) == []
+
+
+def test_tasks_that_two_callers_delete_at_the_same_time_are_gone_for_both(
+    loop: SyncLoop, label_studio: LabelStudio
+) -> None:
+    """Label Studio answers 500 where one of them takes a task away while the other takes away its predictions."""
+    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings).project.id
+    tasks = loop.gateway.import_tasks(project, [replace(DRAFT, output_id=uuid4()) for _ in range(20)])
+    label = [{"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["cat"]}}]
+    for version in ("a", "b", "c"):
+        loop.gateway.import_predictions(
+            project, [{"task": task, "result": label, "score": 0.5, "model_version": version} for task in tasks]
+        )
+    other = Gateway(label_studio.url, label_studio.token)
+    with ThreadPoolExecutor(2) as callers:
+        for task in tasks:
+            both = [callers.submit(gateway.delete_task, task) for gateway in (loop.gateway, other)]
+            assert [one.result() for one in both] == [None, None]
+    other.close()
+    assert loop.gateway.tasks(project, tasks) == []
 
 
 def test_annotations_are_counted_where_label_studios_own_count_of_them_is_wrong(loop: SyncLoop) -> None:
