@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,8 +72,10 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         submit()
         assert faults.struck.wait(60)
         worker.kill()
+        before = swept(loop)
         worker = Worker(loop.settings)
         wait_until(lambda: loop.states() == {"in_review": total}, what="the batch given up and sent anew")
+        wait_until(lambda: swept(loop) != before, what="the first sweep of this worker, and the last for a while")
         # ... or so it seemed: it takes effect after all, and the sweep finds two tasks where one belongs
         faults.let_go.set()
         wait_until(lambda: max(loop.tasks_an_output()) == 2, what="the late effect")
@@ -102,6 +105,11 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         assert "Traceback" not in said
     finally:
         worker.process.kill()
+
+
+def swept(loop: SyncLoop) -> list[dict[str, Any]]:
+    """When all tasks were compared last. A worker does so at its first pull, and then every 15 minutes."""
+    return loop.sql("select swept_at from projects")
 
 
 def test_a_worker_lives_through_the_absence_of_label_studio_and_of_postgres(loop: SyncLoop, faults: Proxy) -> None:
