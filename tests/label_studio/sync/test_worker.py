@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
 
 
 def swept(loop: SyncLoop) -> list[dict[str, Any]]:
-    """When all tasks were compared last. A worker does so at its first pull, and then every 15 minutes."""
+    """Return the time of the last sweep. A worker sweeps at its first pull, and then every 15 minutes."""
     return loop.sql("select swept_at from projects")
 
 
