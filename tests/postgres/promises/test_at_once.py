@@ -68,3 +68,16 @@ def waits_for_a_lock(desk: AcceptingDesk, n: int = 1) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"no {n} statements wait for a lock")
+
+
+def test_outputs_of_a_new_model_version_end_a_certificate_in_requests_at_once(desk: AcceptingDesk) -> None:
+    made = certified(desk)
+    with ThreadPoolExecutor(4) as threads:
+        with desk.database.transaction() as conn:
+            conn.execute("select from certificates where id = %(id)s for update", {"id": made.id})
+            sent = [threads.submit(desk.send, begin, 5, version="m2", confidences=[0.999] * 5) for begin in "bcde"]
+            waits_for_a_lock(desk, 4)
+        states = {one["state"] for done in sent for one in done.result(60)}
+    assert states == {"waiting"}
+    [row] = desk.certificates()
+    assert "model version 'm2' came in" in row["ended_because"]
