@@ -85,8 +85,11 @@ class _Child:
                 else:
                     request = request[os.write(process.stdin.fileno(), request) :]
             head = json.loads(process.stdout.readline() or b"null")
-            body = b"" if head is None or "error" in head else process.stdout.read(2 * head["n"] * head["width"])
-        except OSError:
+            size = 0 if head is None or "error" in head else 2 * head["n"] * head["width"]
+            body = process.stdout.read(size)
+            if len(body) < size:
+                head = None
+        except (OSError, ValueError):  # it may end within a line too
             head = None
         if head is None:
             raise Failed(f"the encoding process ended with status {process.wait()}, perhaps for lack of memory")

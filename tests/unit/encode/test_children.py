@@ -142,6 +142,19 @@ def test_a_killed_child_is_an_error_and_the_next_text_gets_another(words: str, m
         assert children.of(words)(["bill"]).shape == (1, 2)
 
 
+@pytest.mark.parametrize("reply", ['{"n": 1, "wi', '{"n": 1, "width": 2}\n', '{"n": 1, "width": 2}\nab'])
+def test_a_child_that_ends_within_its_reply_is_an_error(
+    words: str, reply: str, mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"import sys; sys.stdin.readline(); sys.stdout.write({reply!r}); sys.exit(7)"
+    monkeypatch.setattr(module.rooms, "python", lambda *_: [sys.executable, "-c", code])
+    with (
+        Children(threading.Event(), most=1) as children,
+        pytest.raises(Failed, match="the encoding process ended with status 7"),
+    ):
+        children.of(words)(["bill"])
+
+
 def test_the_reason_of_an_error_comes_from_the_child(words: str, tmp_path: Path) -> None:
     known = encoder(words)  # read before the file changes
     with Children(threading.Event(), most=1) as children:
