@@ -79,7 +79,7 @@ def test_by_label_the_name_that_stands_for_all_labels_is_none() -> None:
     assert star != LOOP
     assert examine("x", f"{star}  accept: {{error: 0.05}}\n").faults == []
     [found] = examine("x", f"{star}  accept: {{error: 0.05, by: label}}\n").faults
-    assert found.reason.removeprefix("loop.yaml: ") == "accept.by: the label '*' would stand for all labels in a certificate: rename it"
+    assert found.reason.endswith("accept.by: the label '*' would stand for all labels in a certificate: rename it")
 
 
 @pytest.mark.parametrize("empty", ["", "null", "~"])
