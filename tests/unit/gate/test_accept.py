@@ -139,8 +139,8 @@ def test_groups_whose_answers_are_all_the_same_break_the_promise_as_rarely_as_si
         sizes = np.where(rng.random(1000) < 0.8, 1, 30)
         groups = np.repeat(np.arange(1000), sizes)[:1000]
         loss = (rng.random(1000) < 0.0501)[groups].astype(np.float64)
-        looks = (Answers(np.ones(n), loss[:n], groups[:n]) for n in accept.SIZES if n <= 1000)
-        broken += any(examine(one, (1.0,), 0.05, 0.05).threshold is not None for one in looks)
+        seen = [Answers(np.ones(n), loss[:n], groups[:n]) for n in SIZES if n <= 1000]
+        broken += any(examine(one, (1.0,), 0.05, 0.05).threshold is not None for one in seen)
     assert broken <= 5
 
 
