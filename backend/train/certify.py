@@ -21,13 +21,13 @@ from labelloop.gate import looks
 from labelloop.gate.accept import Answers, Found
 from labelloop.labeling.config import LabelingConfig
 from labelloop.selection import design_effect
-from labelloop.spec.accept import Accept
+from labelloop.spec.accept import ALL, Accept
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.promises import accepted, certificates, scored, trials
 from labelloop.store.promises.certificates import Certificate
 from labelloop.store.promises.scored import Scored
-from labelloop.store.promises.trials import ALL, Labeller, PromiseTest
+from labelloop.store.promises.trials import Labeller, PromiseTest
 from labelloop.store.tables import jobs, loops, projects
 
 logger = logging.getLogger(__name__)

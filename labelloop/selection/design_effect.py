@@ -20,12 +20,18 @@ Groups = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
 
-def of_groups(losses: Floats, groups: Groups, residuals: Floats | None = None, weights: Floats | None = None) -> float:
+def of_groups(
+    losses: Floats,
+    groups: Groups,
+    residuals: Floats | None = None,
+    weights: Floats | None = None,
+    assumed: float = CORRELATION,
+) -> float:
     """Return by how much groups widen the variance of the mean loss, at least 1; 1 if no two answers share a group.
 
     It is 1 + (weighted size of an answer's group - 1) x intraclass correlation. The correlation is the mean product of
     two residuals of one group. All arrays have shape (n,). `losses`: 0 to 1. `residuals`: the losses less their mean if
-    it is None. `weights`: all alike if it is None.
+    it is None. `weights`: all alike if it is None. `assumed`: the correlation before any answer is incorrect.
     """
     if not len(losses):
         return 1.0
@@ -43,8 +49,10 @@ def of_groups(losses: Floats, groups: Groups, residuals: Floats | None = None, w
     variance = float((residuals**2).mean())
     pairs = float((members * (members - 1.0)).sum())
     alike = float(products.sum()) / pairs / variance if variance > 0 else 0.0
-    seen = min(float(losses.sum()), len(losses) - float(losses.sum()))
-    alike = (alike * seen + CORRELATION * CORRELATION_WEIGHT) / (seen + CORRELATION_WEIGHT)
+    # Only answers that share a group say how alike groups are.
+    shared = losses[members[index] > 1]
+    seen = min(float(shared.sum()), len(shared) - float(shared.sum()))
+    alike = (alike * seen + assumed * CORRELATION_WEIGHT) / (seen + CORRELATION_WEIGHT)
     return 1.0 + min(max(alike, 0.0), 1.0) * (size - 1.0)
 
 

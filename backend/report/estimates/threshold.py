@@ -13,11 +13,10 @@ from labelloop.errors import UnknownValue, UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
 from labelloop.selection import design_effect
-from labelloop.spec.accept import Accept
+from labelloop.spec.accept import ALL, Accept
 from labelloop.store.database import Conn
 from labelloop.store.promises import certificates, scored
 from labelloop.store.promises.certificates import Certificate, Counted
-from labelloop.store.promises.trials import ALL
 from labelloop.store.tables import loops
 
 EXAMPLE = Accept(error=0.05)

@@ -8,8 +8,9 @@ from typing import Any
 from backend.report.parts import Report
 from backend.report.words import percent
 from backend.train.certify import UNNAMED
+from labelloop.spec.accept import ALL
 from labelloop.spec.loop import LoopSpec
-from labelloop.store.promises.trials import ALL, Labeller
+from labelloop.store.promises.trials import Labeller
 
 NO_ACCEPT = (
     "loop.yaml has no `accept`: what neither the trigger nor chance sends passes, without any promise. Below is what "

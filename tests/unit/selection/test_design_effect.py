@@ -25,6 +25,14 @@ def test_before_any_answer_is_incorrect_the_assumed_correlation_counts() -> None
     assert of_groups(np.zeros(0), np.zeros(0, dtype=np.intp)) == 1.0
 
 
+def test_answers_that_share_no_group_do_not_say_that_groups_differ_within() -> None:
+    groups = np.concatenate((np.zeros(20, dtype=np.intp), np.arange(1, 201)))
+    alone_incorrect = (np.arange(220) >= 200).astype(np.float64)
+    size = (20**2 + 200) / 220
+    assert of_groups(alone_incorrect, groups) == pytest.approx(1 + CORRELATION * (size - 1))
+    assert of_groups(alone_incorrect, groups, assumed=1.0) == pytest.approx(size)
+
+
 def test_equal_weights_change_nothing_and_a_heavy_group_counts_more() -> None:
     rng = np.random.default_rng(0)
     losses, groups = (rng.random(300) < 0.2).astype(float), rng.integers(0, 60, 300)
