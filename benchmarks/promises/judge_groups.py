@@ -73,8 +73,8 @@ def main(quick: bool) -> None:
     click.echo("| rate | group size | correlation | if 0.2 is assumed | now |\n|" + "---|" * 5)
     for rate in RATES:
         for kind in GOOD:
-            found = list(passed_at(kind, rate, plays))
-            cells = " | ".join(_quantiles([both[side] for both in found]) for side in (0, 1))
+            both = list(passed_at(kind, rate, plays))
+            cells = " | ".join(_quantiles([one[side] for one in both]) for side in (0, 1))
             click.echo(f"| {100 * rate:.0f} % | {kind.name} | {kind.correlation:g} | {cells} |")
 
 
