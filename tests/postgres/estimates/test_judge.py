@@ -134,6 +134,26 @@ def test_an_answer_that_was_unclear_at_first_changes_no_earlier_look(database: D
     assert after[-1].people == (loop.truth[tie] == "pass")
 
 
+def test_an_answer_that_people_change_or_take_back_changes_no_earlier_look(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = [id_ for id_ in loop.come(600, tpr=0.9, tnr=0.9) if loop.lane[id_] in ("holdout", "audit")]
+        loop.draw(ids)
+        loop.answer(ids[:100])
+        before = judge_report(conn, "texts")
+        passes = [id_ for id_ in ids[:100] if loop.truth[id_] == "pass"]
+        answer(conn, "texts", dict.fromkeys(passes[:5], "fail") | {passes[5]: None})
+        after = judge_report(conn, "texts")
+        rows = judges.answered(conn, "texts", "pass")
+    assert [row.people for row in rows if row.output_id == passes[5]] == [True, None]
+    for name in ("positive", "negative"):
+        assert after["looks"][name]["passed_at"] == before["looks"][name]["passed_at"]
+    assert after["looks"]["positive"]["last"] == before["looks"]["positive"]["last"]
+    assert after["tpr"]["answers"] == before["tpr"]["answers"] - 6
+    assert after["tnr"]["answers"] == before["tnr"]["answers"] + 5
+    assert after["answers"] == before["answers"] - 1
+
+
 def test_a_rate_that_falls_below_the_floor_ends_the_certificate_of_the_same_version(
     database: Database, tmp_path: Path
 ) -> None:
