@@ -81,9 +81,9 @@ def _streams(data: Path | None) -> Iterator[tuple[str, Stream]]:
             continue
         claimed = np.maximum(0.0, doubt - 0.06)
         yield f"over-confident by 6 points, {100 - 100 * rate:.0f} % correct", Stream(claimed, None, doubt)
-    others = np.random.default_rng([SEED, 1])
+    apart = np.random.default_rng([SEED, 1])
     for rate, first in OTHERS:
-        doubt = others.beta(first, first * (1.0 - rate) / rate, CAME_IN)
+        doubt = apart.beta(first, first * (1.0 - rate) / rate, CAME_IN)
         yield f"another planted model, {100 - 100 * rate:.0f} % correct", Stream(doubt, None, doubt)
     for name, labelled in labelled_sets(SETS, data):
         order = rng.permutation(len(labelled.data))
