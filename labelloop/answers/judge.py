@@ -61,7 +61,9 @@ class Share:
 
     answers: int
     effective: float
-    """Number of independent answers, drawn evenly, that would tell as much."""
+    """Number of independent answers, drawn evenly, that would tell as much: for the interval and the bound."""
+    cautious: float
+    """The same, however alike the answers of a group may be: for the certificate. At most `effective`."""
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -196,13 +198,14 @@ def _share(right: Flags, weights: Floats, group: npt.NDArray[np.intp]) -> Share:
 
     n = len(right)
     if not n:
-        return Share(0, 0.0)
+        return Share(0, 0.0, 0.0)
     value = float(weights[right].sum() / weights.sum())
     effective = n / design_effect.of_weights_and_groups(right, value, weights, group)
+    cautious = n / design_effect.at_most_of_weights_and_groups(right, value, weights, group)
     yes, no = value * effective + 0.5, (1.0 - value) * effective + 0.5
     low, high, bound = (float(betaincinv(yes, no, at)) for at in (0.025, 0.975, RISK))
     low, bound = (0.0, 0.0) if value <= 0.0 else (low, bound)
-    return Share(n, effective, value, min(low, value), 1.0 if value >= 1.0 else max(high, value), bound)
+    return Share(n, effective, cautious, value, min(low, value), 1.0 if value >= 1.0 else max(high, value), bound)
 
 
 def _kappa(judge: Flags, people: Flags, weights: Floats, effective: float, rng: np.random.Generator) -> Number:

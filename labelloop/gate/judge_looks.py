@@ -9,7 +9,8 @@ A judge is certified if each class has passed one of its looks. If one of its ra
 passes in at most RISK of cases, and so does the judge (an intersection-union test: Berger 1982,
 doi:10.1080/00401706.1982.10487790).
 
-Answers that are weighted or alike count as fewer, by the effective number of answers at each look.
+Answers that are weighted or alike count as fewer, by the effective number of answers at each look. It must not be too
+large however alike groups are: `at_most_of_weights_and_groups` of labelloop/selection/design_effect.py.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Seen(NamedTuple):
 
     answers: int
     effective: float
-    """Number of independent answers that would tell as much."""
+    """Number of independent answers that would tell as much, at least."""
     correct: float
     """Share of them in which the judge agrees with people, 0 to 1; 0 without answers."""
 
@@ -101,21 +102,27 @@ def examine(looks: Sequence[Seen], now: Seen, floor: float) -> OfClass:
 
     A class that passed stays certified, unless its rate at the last look is below the floor.
     """
-    # The effective number may fall where a large group comes in. A test cannot take back what it has spent. It counts
-    # answers one by one, so the number of incorrect ones does not fall either: a group must not dilute them.
-    sizes = _not_falling([int(size + EPSILON) for size in _cautious(looks)])
-    incorrect = _not_falling([_incorrect(one.correct, size) for one, size in zip(looks, sizes, strict=True)])
-    done = [
-        Look(one.answers, size, wrong, limit)
-        for one, size, wrong, limit in zip(looks, sizes, incorrect, _boundaries(tuple(sizes), floor), strict=True)
-    ]
+    done = tested(looks, floor)
     passed_at = next((look.answers for look in done if look.passed), None)
     certified = passed_at is not None and bool(looks[-1].correct >= floor)
     last = done[-1] if done else None
+    sizes = [look.effective for look in done]
     following, needed = _planned(sizes, now, floor, AHEAD, passed_at is not None)
     if following is None or (needed is None and _likely(now, floor) > floor):
         following, needed = _planned(sizes, now, floor, len(SIZES), passed_at is not None)
     return OfClass(now.answers, certified, passed_at, last, following, 0 if certified else needed)
+
+
+def tested(looks: Sequence[Seen], floor: float) -> list[Look]:
+    """Return the result of each look: see `examine`."""
+    # The effective number may fall where a large group comes in. A test cannot take back what it has spent. It counts
+    # answers one by one, so the number of incorrect ones does not fall either: a group must not dilute them.
+    sizes = _not_falling([int(size + EPSILON) for size in _cautious(looks)])
+    incorrect = _not_falling([_incorrect(one.correct, size) for one, size in zip(looks, sizes, strict=True)])
+    return [
+        Look(one.answers, size, wrong, limit)
+        for one, size, wrong, limit in zip(looks, sizes, incorrect, _boundaries(tuple(sizes), floor), strict=True)
+    ]
 
 
 def _planned(sizes: Sequence[int], now: Seen, floor: float, ahead: int, passed: bool) -> tuple[int | None, int | None]:

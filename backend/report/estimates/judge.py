@@ -162,7 +162,7 @@ def _of_classes(rates: Mapping[str, Sequence[Share]], floor: float) -> dict[str,
 
 
 def _seen(share: Share) -> Seen:
-    return Seen(share.answers, share.effective, share.value or 0.0)
+    return Seen(share.answers, share.cautious, share.value or 0.0)
 
 
 def _needed(looks: Mapping[str, Report], base: Share) -> Report:

@@ -7,10 +7,12 @@ import pytest
 import truescore
 from sklearn.metrics import cohen_kappa_score
 
+from backend.report.estimates.judge import of_classes
 from benchmarks.promises import judge as benchmark
+from benchmarks.promises import judge_groups as in_groups
 from labelloop.answers import judge as judging
 from labelloop.answers.anchoring import Arms, anchoring
-from labelloop.answers.judge import Compared, Judged, Outputs, Share, at_looks, judged
+from labelloop.answers.judge import RISK, Compared, Judged, Outputs, Share, at_looks, judged
 
 
 def judge_of(cells: tuple[int, int, int, int], outputs: int = 1_000, said: float | None = None) -> Judged:
@@ -83,7 +85,7 @@ def test_the_rates_at_a_look_are_those_of_the_answers_up_to_it() -> None:
 
 
 def test_without_answers_there_is_no_look() -> None:
-    assert at_looks([], {False: Outputs(10, 5)}, (15,)) == {"tpr": [Share(0, 0.0)], "tnr": [Share(0, 0.0)]}
+    assert at_looks([], {False: Outputs(10, 5)}, (15,)) == {"tpr": [Share(0, 0.0, 0.0)], "tnr": [Share(0, 0.0, 0.0)]}
 
 
 def test_strata_count_with_their_outputs() -> None:
@@ -100,6 +102,21 @@ def test_answers_of_one_group_tell_less() -> None:
     grouped = [row._replace(group=str(i % 5)) for i, row in enumerate(alone)]
     both = [judged(rows, {False: Outputs(1_000, 800)}, np.random.default_rng(0)).tpr for rows in (alone, grouped)]
     assert both[1].effective < 15 < 90 < both[0].effective
+
+
+@pytest.mark.parametrize(
+    ("size", "correlation"),
+    [("5", 1.0), ("10", 0.5), ("10", 1.0), ("1 to 20", 1.0), ("1 to 20, few all incorrect", 0.0)],
+)
+def test_a_judge_at_the_floor_is_certified_as_rarely_if_answers_come_in_groups(size: str, correlation: float) -> None:
+    """300 of the benchmark's 2,000 runs, as the report counts them; two standard errors are 2.5 %."""
+    [kind] = [one for one in in_groups.AT_THE_FLOOR if (one.name, one.correlation) == (size, correlation)]
+    rng, passed = np.random.default_rng(8), 0
+    for _ in range(300):
+        right, groups = in_groups.planted(kind, 0.8, rng)
+        rows = [Compared(False, str(group), not ok, False) for ok, group in zip(right, groups, strict=True)][:300]
+        passed += of_classes(rows, {False: Outputs(4_000, 2_000)}, 0.8)["negative"].passed_at is not None
+    assert passed / 300 <= RISK + 0.025
 
 
 @pytest.mark.parametrize("name", ["good", "both at the floor", "hard outputs", "groups of 10"])

@@ -127,7 +127,7 @@ def test_a_class_at_the_floor_passes_as_rarely_if_large_groups_come_late(size: i
             for i, ok in enumerate(right)
         ]
         shares = at_looks(rows, {True: Outputs(4_000, 2_000)}, SIZES)["tnr"]
-        *seen, now = [Seen(one.answers, one.effective, one.value or 0.0) for one in shares]
+        *seen, now = [Seen(one.answers, one.cautious, one.value or 0.0) for one in shares]
         passed += examine(seen, now, 0.8).passed_at is not None
     assert passed / 200 < RISK + 0.03, "two standard errors are 3 %"
 
