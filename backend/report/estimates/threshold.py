@@ -37,7 +37,8 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     Keys: "promise" (error, confidence, by, and "is_set" if loop.yaml has it), "labeller", "answers", "look" and
     "next_look" (numbers of answers), "certificate" (None without one), "curves", "needed", "past" and "sentences".
     About the test: "place" (its number in the loop's life), "part" (of the chance of error that it may use, 0 to 1) and
-    "begun" (whether its confidences are fixed). Only outputs that came in after "since" count; "since" is None if all count.
+    "begun" (whether its confidences are fixed). Only outputs that came in after "since" count;
+    "since" is None if all count.
 
     Each of "curves" has "label" (None for all), "points" (threshold, share of the outputs at or above it, answers,
     incorrect, error, low, high), "threshold" (certified) and "possible". The first and the last confidence to test
