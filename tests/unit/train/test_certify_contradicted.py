@@ -43,7 +43,7 @@ def test_one_label_that_turns_bad_ends_it_however_many_others_are_correct() -> N
 
 
 def test_all_labels_that_turn_bad_together_end_it_too() -> None:
-    said = why(**{label: (60, 6) for label in ("ant", "bee", "cat", "dog", "eel")})
+    said = why(**dict.fromkeys(("ant", "bee", "cat", "dog", "eel"), (60, 6)))
     assert said is not None
     assert said.startswith("30 of 300 answers to outputs that came since")
 
