@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -41,7 +42,7 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
     if spec.judge is None:
-        example = spec.labels[0] if spec.labels else "pass"
+        example = json.dumps(spec.labels[0] if spec.labels else "pass", ensure_ascii=False)  # YAML reads 1 as a number
         raise UsageError(
             f"loop {loop} has no judge. If its outputs are a judge's verdicts, add `judge: {{positive: {example}}}` to "
             "its loop.yaml and run `labelloop migrate`"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from backend.report.estimates.blind import blind_report
 from backend.report.estimates.judge import judge_report, judge_standing
 from backend.report.loops import overview_report
 from console.cli import main
@@ -251,6 +252,20 @@ def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Data
     printed = judge(database, tmp_path)
     assert f"Left out: {shown} answered outputs, because people saw a prelabel" in printed.stdout
     assert f"Left out: {ranked} answered outputs, because the trigger and the rank chose them" in printed.stdout
+
+
+def test_blind_tasks_are_compared_with_the_others_of_their_lanes(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(300, tpr=0.9, tnr=0.9)
+        loop.draw(ids[:150])
+        conn.execute("update tasks set pushed_at = now() + interval '1 hour'")  # after the first draw
+        loop.answer(ids)
+        found = blind_report(conn, loop.spec)
+    blind, others = (sum(row[side] for row in found["lanes"]) for side in ("blind", "shown"))
+    shares = f"{100 * found['found']['blind']:.1f} % of blind tasks, and in {100 * found['found']['shown']:.1f} %"
+    assert found["sentences"][0].startswith(f"People give the model's answer in {shares} of the others: ")
+    assert f"These are {blind} and {others} answers of the same lanes." in found["sentences"][0]
 
 
 def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_path: Path) -> None:
