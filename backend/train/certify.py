@@ -263,9 +263,7 @@ def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
 
 
 def _later(part: Part, now: Certificate, label: str) -> tuple[float, float]:
-    """Return the number of independent answers to outputs that came since the certificate was made and that it covers,
-    and how many of them say incorrect.
-    """
+    """Return how many independent answers to outputs came since the certificate, and how many say incorrect."""
     later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
     newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
     effect = design_effect.of_groups(newer.loss, newer.group)
