@@ -243,8 +243,9 @@ def _overtaken(spec: LoopSpec, now: Certificate, who: Labeller | None) -> str | 
 
 
 def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
-    """Return the reason if the answers to outputs that came since the certificate was made show more errors: of all
-    that pass, or of one label for which it holds on its own.
+    """Return the reason if outputs that came since the certificate was made have more errors: all, or those of a label.
+
+    With `by: label` it holds for each of its labels on its own.
     """
     each = {label: _later(part, now, label) for label, part in found.parts.items() if label in now.thresholds}
     together = {ALL: (sum(n for n, _ in each.values()), sum(wrong for _, wrong in each.values()))}
