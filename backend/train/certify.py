@@ -72,8 +72,6 @@ class Look:
     number: int = 1
     parts: Mapping[str, Part] = field(default_factory=dict)
     """By label, or by ALL."""
-    since: datetime | None = None
-    """Only outputs that came in after this time count; None for all."""
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -169,7 +167,7 @@ def look_at(conn: Conn, spec: LoopSpec, who: Labeller, *, begin: bool = False) -
     if test is None and begin and len(rows) >= looks.SIZES[0]:
         test = trials.begin(conn, spec.name, who, basis, number, thresholds, since)
     parts = {label: known.part(label, thresholds.get(label, ()), each, len(rows)) for label in known.labels}
-    return Look(who, test, len(rows), alpha, number, parts, since)
+    return Look(who, test, len(rows), alpha, number, parts)
 
 
 def loss_of(config: LabelingConfig, row: Scored) -> float | None:
@@ -245,9 +243,9 @@ def _overtaken(spec: LoopSpec, now: Certificate, who: Labeller | None) -> str | 
 
 
 def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
-    """Return the reason if the answers to outputs that came since the certificate was made show more errors.
+    """Return the reason if outputs that came since the certificate was made have more errors: all, or those of a label.
 
-    They may do so for all that passes, or for one label for which the certificate holds on its own.
+    With `by: label` it holds for each of its labels on its own.
     """
     each = {label: _later(part, now, label) for label, part in found.parts.items() if label in now.thresholds}
     together = {ALL: (sum(n for n, _ in each.values()), sum(wrong for _, wrong in each.values()))}
@@ -263,7 +261,9 @@ def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
 
 
 def _later(part: Part, now: Certificate, label: str) -> tuple[float, float]:
-    """Return how many independent answers to outputs came since the certificate, and how many say incorrect."""
+    """Return the number of independent answers to outputs that came since the certificate was made and that it covers,
+    and how many of them say incorrect.
+    """
     later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
     newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
     effect = design_effect.of_groups(newer.loss, newer.group)

@@ -65,10 +65,10 @@ def choose(
 ) -> tuple[Auto, dict[str, Any] | None]:
     """Return the learner with the chosen recipe, and the recipes tried; None if none were.
 
-    `fixed`: parameters that loop.yaml sets, which each recipe keeps. With `recipe` among them nothing is chosen. The
-    first recipe holds back from mistakes. Another replaces it only if its mean loss is lower by more than MIN_LEAD
-    standard errors of the paired difference (after Breiman et al. 1984, section 3.4.3). The largest such lead wins. The
-    same rows and seed choose the same recipe, unless time runs out.
+    `fixed`: parameters that loop.yaml sets. With `recipe` among them nothing is chosen. The first recipe holds back
+    from mistakes. Another replaces it only if its mean loss is lower by more than MIN_LEAD standard errors of the
+    paired difference (after Breiman et al. 1984, section 3.4.3). The largest such lead wins. The same rows and seed
+    choose the same recipe, unless time runs out.
     """
     from backend.learners.texts.auto import CANDIDATES
 
@@ -84,9 +84,8 @@ def choose(
     ends = time.monotonic() + limit_s
     inputs = Inputs(learner, rows)
     found: list[Measured] = []
-    candidates = _keeping(fixed, CANDIDATES)
-    for done, candidate in enumerate(candidates):
-        report(done, len(candidates))
+    for done, candidate in enumerate(CANDIDATES):
+        report(done, len(CANDIDATES))
         try:
             proba = _unseen(inputs, candidate, codes, weights_of(rows), folds, ends)
         except Failed as exc:
@@ -97,20 +96,9 @@ def choose(
     tried["tried"] = [
         {"params": dict(one.params), "right": round(one.right * len(rows)), "of": len(rows)} for one in found
     ]
-    params = {name: fixed.get(name, value) for name, value in found[best].params.items()}
-    chosen = make(learner.name, {**learner.params, **params})
-    tried |= {"chosen": params, "said": in_words(found, found[best], len(rows))}
+    chosen = make(learner.name, {**learner.params, **found[best].params})
+    tried |= {"chosen": dict(found[best].params), "said": in_words(found, found[best], len(rows))}
     return cast("Auto", chosen), tried
-
-
-def _keeping(fixed: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the candidates with the fixed parameters in place of their own, each different one once."""
-    found: list[Mapping[str, Any]] = []
-    for candidate in candidates:
-        one = {name: fixed.get(name, value) for name, value in candidate.items()}
-        if one not in found:
-            found.append(one)
-    return found
 
 
 def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:

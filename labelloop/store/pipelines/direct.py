@@ -149,9 +149,9 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
 def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
     """Give an output without a task and without any answer the state back that it had before it was answered.
 
-    If it had a task then, which is lost since, it waits. So it does if it had passed unseen by a certificate that was
-    revoked since. Returns the state; None if the output stays as it is. An output that waits again still needs its row
-    in the pool.
+    If it had a task then, which is lost since, it waits. The same holds if it had passed unseen by a certificate that
+    was revoked since. Returns the state; None if the output stays as it is. An output that waits again still needs its
+    row in the pool.
     """
     # The lock waits for a revocation, which cannot see that the output passes unseen again.
     revoked = conn.execute(

@@ -77,13 +77,6 @@ def test_with_few_answers_or_a_recipe_in_loop_yaml_nothing_is_chosen() -> None:
     assert two.predict([rows[0].data, rows[1].data]).labels == ["a", "b"], "two answers are enough to train"
 
 
-def test_a_parameter_in_loop_yaml_is_kept_in_every_recipe() -> None:
-    learner, tried = chosen(some_tickets(60), {"C": 30.0, "shares": 0.5})
-    assert {one["params"]["C"] for one in tried["tried"] if "C" in one["params"]} == {30.0}
-    assert (learner.params["C"], learner.params["shares"]) == (30.0, 0.5)
-    assert {name: learner.params[name] for name in tried["chosen"]} == tried["chosen"]
-
-
 def test_without_time_or_groups_it_gives_up_and_says_why() -> None:
     rows = some_tickets(MIN_COMPARED)
     learner, tried = chosen(rows, limit_s=0)
