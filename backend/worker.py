@@ -27,6 +27,7 @@ from labelloop.store.database import Database
 from labelloop.store.mlflow import assessments, exports
 from labelloop.store.sentences import vectors as sentence_vectors
 from labelloop.store.sentences import waiting
+from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import jobs, loops, prelabels
 from labelloop.versions.version import VersionPair
 
@@ -36,6 +37,8 @@ CHECK_EVERY_S, SLOW_CHECK_EVERY_S, DRIFT_EVERY_S = 5.0, 30.0, 300.0
 """Seconds between two checks for lost runs, for prelabels and due runs, and for drift, which reads all outputs."""
 VECTORS_EVERY_S = 300.0
 """Seconds between two looks for a loop's missing sentence vectors, which read all its waiting outputs."""
+AT_WORK_S = 300.0
+"""Seconds after an answer was read for which people count as at work: encoding then rests between two parts."""
 ASSESS_EVERY_S = 10.0
 """Seconds between two checks for answers that belong on an MLflow trace, where they should be within a minute."""
 ASK_AGAIN_AFTER_S = 60.0
@@ -51,7 +54,11 @@ def duties(database: Database, settings: Settings, children: Children, stop: thr
             with database.transaction() as conn:
                 jobs.ask(conn, jobs.EXPORT, loop)
 
-    encoders = Encoders(stop)
+    def people_work() -> bool:
+        with database.transaction() as conn:
+            return annotation_store.any_within(conn, AT_WORK_S)
+
+    encoders = Encoders(stop, at_work=people_work)
     encoding = partial(encoders.of, idle=False)  # scores are waited for
 
     def prelabel_loop(loop: str) -> None:

@@ -34,6 +34,10 @@ KEEP_S = 60.0
 """Seconds after its last text at which a child ends, and gives its memory back."""
 LOOK_EVERY_S = 0.5
 """Seconds between two looks whether a busy child starves, and whether the worker ends."""
+REST, REST_AT_MOST_S = 4.0, 2.0
+"""While people work, an idle child rests this many times as long as it worked, and at most so many seconds: four of
+five clicks then meet no encoding. The processors of a machine slow each other down, whatever their priorities.
+"""
 
 
 _STOPPED = "encoding was stopped with the worker"
@@ -81,8 +85,11 @@ class _Child:
                 else:
                     request = request[os.write(process.stdin.fileno(), request) :]
             head = json.loads(process.stdout.readline() or b"null")
-            body = b"" if head is None or "error" in head else process.stdout.read(2 * head["n"] * head["width"])
-        except OSError:
+            size = 0 if head is None or "error" in head else 2 * head["n"] * head["width"]
+            body = process.stdout.read(size)
+            if len(body) < size:
+                head = None
+        except (OSError, ValueError):  # it may end within a line too
             head = None
         if head is None:
             raise Failed(f"the encoding process ended with status {process.wait()}, perhaps for lack of memory")
@@ -103,9 +110,15 @@ class _Child:
 class Children:
     """Encodes texts in children, which start when they are needed. Safe for threads."""
 
-    def __init__(self, stop: threading.Event, most: int | None = None) -> None:
-        """`most`: most children at work at a time; None for all cores but one, at most MOST."""
+    def __init__(
+        self, stop: threading.Event, most: int | None = None, *, at_work: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`most`: most children at work at a time; None for all cores but one, at most MOST.
+
+        `at_work`: whether people work now. It is asked after each part, by any thread.
+        """
         self._stop = stop
+        self._at_work = at_work
         self._most = most or min(max(1, len(os.sched_getaffinity(0)) - 1), MOST)
         self._places = threading.Semaphore(self._most)
         self._lock = threading.Lock()
@@ -148,27 +161,35 @@ class Children:
                 threads.shutdown(cancel_futures=True)  # after an error the other parts are not begun
 
     def _part(self, name: str, idle: bool, texts: Sequence[str]) -> Vectors:
-        with self._places:
-            if self._stop.is_set():
-                raise Stopped(_STOPPED)
-            child = self._take(name, idle)
-            try:
+        with self._places:  # a resting thread leaves its place to texts that somebody waits for
+            began = time.monotonic()
+            found = self._encoded(name, idle, texts)
+            worked_s = time.monotonic() - began
+        if idle and self._at_work():
+            self._stop.wait(min(REST * worked_s, REST_AT_MOST_S))
+        return found
+
+    def _encoded(self, name: str, idle: bool, texts: Sequence[str]) -> Vectors:
+        if self._stop.is_set():
+            raise Stopped(_STOPPED)
+        child = self._take(name, idle)
+        try:
+            found = child.encode(texts, self._stop)
+            if found is None:
+                child.kill()
+                child = _Child(name, idle=False)
                 found = child.encode(texts, self._stop)
-                if found is None:
-                    child.kill()
-                    child = _Child(name, idle=False)
-                    found = child.encode(texts, self._stop)
-                    assert found is not None
-            except BaseException:
-                child.kill()
-                raise
-            with self._lock:
-                rests = not self._ended
-                if rests:
-                    self._resting.append(child)
-            if not rests:
-                child.kill()
-            return found
+                assert found is not None
+        except BaseException:
+            child.kill()
+            raise
+        with self._lock:
+            rests = not self._ended
+            if rests:
+                self._resting.append(child)
+        if not rests:
+            child.kill()
+        return found
 
     def _take(self, name: str, idle: bool) -> _Child:
         """Return a resting child with this encoder and priority, or a new one in place of another that rests."""

@@ -206,7 +206,7 @@ def _to_label(pair: Pair, row: ToScore) -> bool:
 
 
 def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
-    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored.
+    """Yield the new prelabels. An item that the learner cannot read keeps its old label, and counts as scored.
 
     Gold keeps the pipeline's own answer: where that is wrong, it shows whether people look before they submit.
     """
@@ -217,7 +217,9 @@ def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
         elif label is None and pair.champion is None and _to_label(pair, row):
             label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
-            label, confidence, margin = row.label, row.confidence, row.margin
+            label, margin = row.label, row.margin
+            # Another model's confidence must not count as the champion's: its certificate would cover the output.
+            confidence = None if _to_label(pair, row) else row.confidence
         yield Prelabel(
             row.output_id,
             scored.utilities[i],

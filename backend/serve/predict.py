@@ -101,6 +101,10 @@ class Predictor:
         except SettingsError as exc:  # the loop was changed after the model was trained
             self._say_once((now.loop, now.version, str(exc)), "loop %s: %s", now.loop, exc)
             return data
+        except Retriable:
+            if now.spec.learner.encoder is None:
+                raise
+            return data  # while Postgres is away, the champion encodes the texts itself
 
     def _result(self, now: Serving, label: str | None, data: Mapping[str, Any]) -> list[dict[str, Any]]:
         return results.preselect(now.spec.config, label, data.get(SHOWN_LABEL) or None, data)

@@ -21,13 +21,13 @@ from labelloop.gate import looks
 from labelloop.gate.accept import Answers, Found
 from labelloop.labeling.config import LabelingConfig
 from labelloop.selection import design_effect
-from labelloop.spec.accept import Accept
+from labelloop.spec.accept import ALL, Accept
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.promises import accepted, certificates, scored, trials
 from labelloop.store.promises.certificates import Certificate
 from labelloop.store.promises.scored import Scored
-from labelloop.store.promises.trials import ALL, Labeller, PromiseTest
+from labelloop.store.promises.trials import Labeller, PromiseTest
 from labelloop.store.tables import jobs, loops, projects
 
 logger = logging.getLogger(__name__)
@@ -243,22 +243,31 @@ def _overtaken(spec: LoopSpec, now: Certificate, who: Labeller | None) -> str | 
 
 
 def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
-    """Return the reason if the answers to outputs that came since the certificate was made show more errors."""
-    wrong = n = 0.0
-    for label, part in found.parts.items():
-        if label not in now.thresholds:
-            continue
-        later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
-        newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
-        effect = design_effect.of_groups(newer.loss, newer.group)
-        n += len(newer) / effect
-        wrong += float(newer.loss.sum()) / effect
-    if n < 1 or gate.at_least(int(wrong), int(n), promise.error) >= BROKEN:
-        return None
-    return (
-        f"{wrong:.0f} of {n:.0f} answers to outputs that came since it was made say incorrect; it promised at most "
-        f"{100 * promise.error:g} %"
-    )
+    """Return the reason if outputs that came since the certificate was made have more errors: all, or those of a label.
+
+    With `by: label` it holds for each of its labels on its own.
+    """
+    each = {label: _later(part, now, label) for label, part in found.parts.items() if label in now.thresholds}
+    together = {ALL: (sum(n for n, _ in each.values()), sum(wrong for _, wrong in each.values()))}
+    for label, (n, wrong) in (together | each).items():
+        broken = BROKEN if label == ALL else BROKEN / len(each)
+        if n >= 1 and gate.at_least(int(wrong), int(n), promise.error) < broken:
+            what = "outputs" if label == ALL else f"outputs with the label {label!r}"
+            return (
+                f"{wrong:.0f} of {n:.0f} answers to {what} that came since it was made say incorrect; it promised at "
+                f"most {100 * promise.error:g} %"
+            )
+    return None
+
+
+def _later(part: Part, now: Certificate, label: str) -> tuple[float, float]:
+    """Return the number of independent answers to outputs that came since the certificate was made and that it covers,
+    and how many of them say incorrect.
+    """
+    later = np.array([at > now.made_at for at in part.received], dtype=np.bool_)
+    newer = part.answers.take(later & (part.answers.confidence >= now.thresholds[label]))
+    effect = design_effect.of_groups(newer.loss, newer.group)
+    return len(newer) / effect, float(newer.loss.sum()) / effect
 
 
 def _withdraw(conn: Conn, now: Certificate, why: str) -> None:

@@ -41,7 +41,9 @@ class Scenario:
     name: str
     draw: Draw
     group: int = 1
-    """Answers of one group, which are incorrect together with half of the groups."""
+    """Answers of one group."""
+    alike: float = 0.5
+    """Share of the groups whose answers are incorrect together."""
 
 
 def _beta(a: float, b: float, change: Callable[[Floats], Floats]) -> Draw:
@@ -63,6 +65,12 @@ SCENARIOS = (
     Scenario("just broken: 5.01 % incorrect at every confidence", _beta(6, 0.3, lambda c: np.full_like(c, 0.0501))),
     Scenario("says 1.0 of everything, 8 % incorrect", lambda rng, n: (np.ones(n), np.full(n, 0.08))),
     Scenario("just broken, groups of five alike", _beta(6, 0.3, lambda c: np.full_like(c, 0.0501)), group=5),
+    Scenario(
+        "just broken, groups of twenty, all the same",
+        _beta(6, 0.3, lambda c: np.full_like(c, 0.0501)),
+        group=20,
+        alike=1.0,
+    ),
 )
 
 
@@ -92,7 +100,7 @@ class World:
         groups: npt.NDArray[np.intp] = np.arange(n) // size
         luck = rng.random(n)
         if size > 1:
-            together = rng.random(groups[-1] + 1) < 0.5
+            together = rng.random(groups[-1] + 1) < self.scenario.alike
             luck = np.where(together[groups], rng.random(groups[-1] + 1)[groups], luck)
         return scores, Answers(confidence, (luck < wrong).astype(np.float64), groups)
 

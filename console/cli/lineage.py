@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
-@click.option("--output", metavar="KEY", help="List the versions that were trained on the answer of this output.")
+@click.option("--output", metavar="KEY", help="List the versions that were trained on this output.")
 @click.option("--reviewer", metavar="EMAIL", help="List the versions that were trained on answers of this annotator.")
 @click.option("--rows", is_flag=True, help="With VERSION: list every answer, not only their number.")
 @click.option("--stale", is_flag=True, help="With VERSION: list the answers that were changed or withdrawn since.")

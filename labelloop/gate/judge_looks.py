@@ -9,7 +9,8 @@ A judge is certified if each class has passed one of its looks. If one of its ra
 passes in at most RISK of cases, and so does the judge (an intersection-union test: Berger 1982,
 doi:10.1080/00401706.1982.10487790).
 
-Answers that are weighted or alike count as fewer, by the effective number of answers at each look.
+Answers that are weighted or alike count as fewer, by the effective number of answers at each look. It must not be too
+large however alike groups are: `at_most_of_weights_and_groups` of labelloop/selection/design_effect.py.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Seen(NamedTuple):
 
     answers: int
     effective: float
-    """Number of independent answers that would tell as much."""
+    """Number of independent answers that would tell as much, at least."""
     correct: float
     """Share of them in which the judge agrees with people, 0 to 1; 0 without answers."""
 
@@ -97,33 +98,42 @@ def spent(effective: int, floor: float) -> float:
 def examine(looks: Sequence[Seen], now: Seen, floor: float) -> OfClass:
     """Test whether the rate of a class is above the floor, at the looks so far, and plan the further ones.
 
-    `looks`: the class at each number of answers in SIZES that it has reached. `now`: with all its answers.
+    `looks`: the class when it first had each number of answers in SIZES. `now`: with the answers of today.
 
     A class that passed stays certified, unless its rate at the last look is below the floor.
     """
+    done = tested(looks, floor)
+    passed_at = next((look.answers for look in done if look.passed), None)
+    certified = passed_at is not None and bool(looks[-1].correct >= floor)
+    last = done[-1] if done else None
+    sizes = [look.effective for look in done]
+    reached = max(now.answers, last.answers if last else 0)  # fewer now, if some were taken back
+    further = [size for size in SIZES if size > reached]
+    following, needed = _planned(sizes, now, floor, further[:AHEAD], passed_at is not None)
+    if following is None or (needed is None and _likely(now, floor) > floor):
+        following, needed = _planned(sizes, now, floor, further, passed_at is not None)
+    return OfClass(now.answers, certified, passed_at, last, following, 0 if certified else needed)
+
+
+def tested(looks: Sequence[Seen], floor: float) -> list[Look]:
+    """Return the result of each look: see `examine`."""
     # The effective number may fall where a large group comes in. A test cannot take back what it has spent. It counts
     # answers one by one, so the number of incorrect ones does not fall either: a group must not dilute them.
     sizes = _not_falling([int(size + EPSILON) for size in _cautious(looks)])
     incorrect = _not_falling([_incorrect(one.correct, size) for one, size in zip(looks, sizes, strict=True)])
-    done = [
+    return [
         Look(one.answers, size, wrong, limit)
         for one, size, wrong, limit in zip(looks, sizes, incorrect, _boundaries(tuple(sizes), floor), strict=True)
     ]
-    passed_at = next((look.answers for look in done if look.passed), None)
-    certified = passed_at is not None and bool(looks[-1].correct >= floor)
-    last = done[-1] if done else None
-    following, needed = _planned(sizes, now, floor, AHEAD, passed_at is not None)
-    if following is None or (needed is None and _likely(now, floor) > floor):
-        following, needed = _planned(sizes, now, floor, len(SIZES), passed_at is not None)
-    return OfClass(now.answers, certified, passed_at, last, following, 0 if certified else needed)
 
 
-def _planned(sizes: Sequence[int], now: Seen, floor: float, ahead: int, passed: bool) -> tuple[int | None, int | None]:
+def _planned(
+    sizes: Sequence[int], now: Seen, floor: float, further: Sequence[int], passed: bool
+) -> tuple[int | None, int | None]:
     """Return the next look that can be passed, and how many more answers are likely to do: see OfClass.
 
-    `sizes`: the effective numbers at the looks so far. `ahead`: how many further looks are considered.
+    `sizes`: the effective numbers at the looks so far. `further`: the numbers of answers at the looks to consider.
     """
-    further = [size for size in SIZES if size > now.answers][:ahead]
     tells = now.effective / now.answers if now.answers else 1.0
     planned = [max(int(size * tells + EPSILON), *sizes[-1:], 0) for size in further]
     allowed = _boundaries((*sizes, *planned), floor)[len(sizes) :]

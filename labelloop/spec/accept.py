@@ -10,6 +10,8 @@ from labelloop.spec.sections import Strict
 
 LEAST_ERROR, MOST_ERROR = 0.001, 0.5
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.5, 0.999
+ALL = "*"
+"""The key of a threshold that holds for every label."""
 
 
 class Accept(Strict):

@@ -9,6 +9,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec import loop_yaml, trigger
+from labelloop.spec.accept import ALL
 from labelloop.spec.budget import EACH
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
@@ -177,6 +178,10 @@ def _of_accept(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         what = "a free text" if kind is Kind.LABEL else kind.words
         yield document.error(
             ("accept", "by"), f"accept.by: label needs one label as the answer, and it is {what}: leave it out"
+        )
+    if spec.accept.by and ALL in spec.labels:
+        yield document.error(
+            ("accept", "by"), f"accept.by: the label {ALL!r} would stand for all labels in a certificate: rename it"
         )
     if spec.accept.teach and not spec.learner.is_trained:
         yield document.error(

@@ -98,7 +98,7 @@ class Curve:
         before, share = min(int(place), len(TIMES) - 2), place - min(int(place), len(TIMES) - 2)
         curve = (1 - share) * self.paths[:, before] + share * self.paths[:, before + 1]
         low, high = np.quantile(np.clip(curve + self.noise, 0, 1), (0.025, 0.975))
-        return float(np.median(curve)), float(low), float(high)
+        return float(np.median(np.clip(curve, 0, 1))), float(low), float(high)
 
     def needed(self, gain: float) -> tuple[float, float, float]:
         """Return the training size at which the curve is `gain` above the largest version, and its 80 % interval.

@@ -23,7 +23,7 @@ def accept(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     """
     if spec.accept is None or not new:
         return list(new)
-    certificate = certificates.in_force(conn, spec.name)
+    certificate = certificates.in_force(conn, spec.name, hold=False)
     if certificate is None:
         return list(new)
     if certificate.basis != trials.basis(spec):
@@ -37,7 +37,10 @@ def accept(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
         certificates.end(conn, certificate.id, why, succeeded=True)
         logger.info("loop %s: certificate %s ended: %s", spec.name, certificate.id, why)
         return list(new)
-    passed = set(accepted.accept(conn, certificate, [one.id for one in new if one.state == OutputState.WAITING]))
+    held = certificates.in_force(conn, spec.name)
+    if held is None or (held.of, held.basis) != (certificate.of, certificate.basis):
+        return list(new)
+    passed = set(accepted.accept(conn, held, [one.id for one in new if one.state == OutputState.WAITING]))
     return [one._replace(state=OutputState.ACCEPTED) if one.id in passed else one for one in new]
 
 

@@ -149,22 +149,39 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
 def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
     """Give an output without a task and without any answer the state back that it had before it was answered.
 
-    If it had a task then, which is lost since, it waits. Returns the state; None if the output stays as it is. An
-    output that waits again still needs its row in the pool.
+    If it had a task then, which is lost since, it waits. The same holds if it had passed unseen by a certificate that
+    was revoked since. Returns the state; None if the output stays as it is. An output that waits again still needs its
+    row in the pool.
     """
-    row = conn.execute(
+    # The lock waits for a revocation, which cannot see that the output passes unseen again.
+    revoked = conn.execute(
         """
-        update outputs o set state = case before.was when 'in_review' then 'waiting' else before.was end,
-            state_reason = 'the answer without Label Studio was taken back'
-        from (
-            select was from output_events where output_id = %(id)s and became = 'answered' order by seq desc limit 1
-        ) before
-        where o.id = %(id)s and o.state = 'answered' and not exists (select from tasks t where t.output_id = o.id)
-        and coalesce((
-            select a.reviewers from answers a where a.output_id = o.id order by a.seq desc limit 1), 0) = 0
-        returning o.state::text
+        select c.revoked_at is not null as revoked from accepted x join certificates c on c.id = x.certificate_id
+        where x.output_id = %(id)s for share of c
         """,
         {"id": output_id},
+    ).fetchone()
+    row = conn.execute(
+        """
+        with back as (
+            update outputs o set state = case
+                    when before.was = 'in_review' or before.was = 'accepted' and %(revoked)s then 'waiting'
+                    else before.was end,
+                state_reason = 'the answer without Label Studio was taken back'
+            from (
+                select was from output_events where output_id = %(id)s and became = 'answered' order by seq desc limit 1
+            ) before
+            where o.id = %(id)s and o.state = 'answered' and not exists (select from tasks t where t.output_id = o.id)
+            and coalesce((
+                select a.reviewers from answers a where a.output_id = o.id order by a.seq desc limit 1), 0) = 0
+            returning o.id, o.state::text
+        ), also as (
+            update accepted x set revoked_at = clock_timestamp() from back
+            where x.output_id = back.id and back.state = 'waiting' and x.revoked_at is null and %(revoked)s
+        )
+        select state from back
+        """,
+        {"id": output_id, "revoked": revoked is not None and revoked["revoked"]},
     ).fetchone()
     return None if row is None else OutputState(row["state"])
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from labelloop.spec.accept import ALL
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.promises.certificates import Certificate
-from labelloop.store.promises.trials import ALL
 from labelloop.versions.version import PIPELINE, short
 
 AT_ONCE = 5000

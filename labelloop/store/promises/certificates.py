@@ -63,11 +63,16 @@ class Counted:
 _CERTIFICATE = columns(Certificate)
 
 
-def in_force(conn: Conn, loop: str) -> Certificate | None:
-    """Return the certificate in force, which then cannot end before the transaction does; None if there is none."""
+def in_force(conn: Conn, loop: str, *, hold: bool = True) -> Certificate | None:
+    """Return the certificate in force; None if there is none.
+
+    `hold`: whether to keep it in force until the transaction ends. Two transactions that hold it would wait for each
+    other if both ended it.
+    """
     cursor = rows_of(conn, Certificate)
+    lock = "for share" if hold else ""
     return cursor.execute(
-        f"select {_CERTIFICATE} from certificates where loop = %(loop)s and ended_at is null for share", {"loop": loop}
+        f"select {_CERTIFICATE} from certificates where loop = %(loop)s and ended_at is null {lock}", {"loop": loop}
     ).fetchone()
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from labelloop.spec.accept import ALL
 from labelloop.store.database import Conn
 from labelloop.store.pipelines.repeats import NO_REPEAT
-from labelloop.store.promises.trials import ALL
 from labelloop.versions.items import AcceptedItem
 
 # Whether the certificate `c`, or a later one of its test, was revoked, or ended for another reason than a new

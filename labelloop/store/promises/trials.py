@@ -15,9 +15,6 @@ from psycopg.types.json import Jsonb
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, columns, rows_of
 
-ALL = "*"
-"""The key of a threshold that holds for every label."""
-
 
 @dataclass(frozen=True, slots=True)
 class Labeller:

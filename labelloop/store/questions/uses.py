@@ -1,4 +1,4 @@
-"""Use of answers: from an output or a reviewer to the versions that were trained or judged on their answers."""
+"""Use of answers and of accepted outputs: from an output or a reviewer to the versions trained or judged on them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from labelloop.store.database import Conn, rows_of
 
 @dataclass(frozen=True, slots=True)
 class OutputUse:
-    """A version that was trained or judged on an output's answer."""
+    """A version that was trained or judged on an output's answer, or trained on its accepted label."""
 
     version: str
     stage: str
     part: str
-    """`train` or `holdout`."""
+    """`train` or `holdout`: on an answer. `accepted`: trained on the label with which the output passed unseen."""
     label: str
-    """The answer that was used."""
-    answer_seq: int
+    """The label that was used."""
+    answer_seq: int | None
+    """The answer that was used; None if the output was accepted."""
     run: UUID
     now_label: str | None
-    """The output's label today."""
+    """The output's answer today; None if nobody has answered it, or the answer was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,17 @@ class ReviewerUse:
 
 
 def by_output(conn: Conn, loop: str, key: str) -> list[OutputUse]:
-    """Return the versions trained or judged on the output's answer, newest first: one row for each part."""
+    """Return the versions trained or judged on the output, newest first: one row for each part."""
     cursor = rows_of(conn, OutputUse)
     return cursor.execute(
         """
         select distinct on (v.created_at, v.id, i.part) v.id as version, v.stage::text, i.part, i.label, i.answer_seq,
                r.id as run, now.label as now_label
-        from outputs o join run_items i on i.output_id = o.id join retrain_runs r on r.id = i.run_id
-        join model_versions v on v.id = r.version_id
-        cross join lateral (select label from answers where output_id = o.id order by seq desc limit 1) now
+        from outputs o cross join lateral (
+            select run_id, part, label, answer_seq from run_items where output_id = o.id
+            union all select run_id, 'accepted', label, null from accepted_items where output_id = o.id
+        ) i join retrain_runs r on r.id = i.run_id join model_versions v on v.id = r.version_id
+        left join lateral (select label from answers where output_id = o.id order by seq desc limit 1) now on true
         where o.loop = %(loop)s and o.key = %(key)s
         order by v.created_at desc, v.id, i.part, r.requested_at desc
         """,

@@ -166,6 +166,18 @@ def answer_doorbells(conn: Conn, loop: str, rung: Mapping[TaskId, datetime]) -> 
     )
 
 
+def any_within(conn: Conn, seconds: float) -> bool:
+    """Return whether the newest version of all loops was read within the last `seconds`: people are at work."""
+    row = conn.execute(
+        """
+        select seen_at > now() - make_interval(secs => %(seconds)s) as found
+        from annotation_versions order by seq desc limit 1
+        """,
+        {"seconds": seconds},
+    ).fetchone()
+    return row is not None and bool(row["found"])
+
+
 def _row(annotation: Annotation, output_id: UUID | None, distrusted: str | None) -> dict[str, Any]:
     """Return the annotation as a row of the statement in `add`."""
     return {

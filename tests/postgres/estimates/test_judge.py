@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from backend.report.estimates.blind import blind_report
 from backend.report.estimates.judge import judge_report, judge_standing
 from backend.report.loops import overview_report
 from console.cli import main
 from labelloop.errors import UsageError
-from labelloop.gate.judge_looks import SIZES
 from labelloop.store.database import Database
-from labelloop.store.estimates import judges
 from labelloop.store.tables import loops
-from tests.support.backend_factory import answer, texts_spec
+from tests.support.backend_factory import texts_spec
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
 
 
@@ -99,39 +98,6 @@ def test_too_few_answers_certify_nothing_and_the_missing_ones_are_named(
     enough = found["waiting"] >= found["needed"]["outputs"]
     assert ("which is enough." if enough else "which is too few: let this version judge more") in printed.stdout
     assert found["needed"]["outputs"] >= found["needed"]["negative"] >= (1 if answers == 50 else 10)
-
-
-def test_a_report_after_each_answer_says_certified_only_at_a_look_and_then_stays_so(database: Database) -> None:
-    said = []
-    with database.transaction() as conn:
-        loop = Verdicts(conn, judge_spec())
-        ids = loop.come(400, tpr=0.97, tnr=0.97)
-        loop.draw(ids)
-        for id_ in ids:
-            if loop.answer([id_]):
-                found = judge_report(conn, "texts")
-                said.append((found["status"], [one["answers"] for one in found["looks"].values()]))
-                if len(said) > 150:
-                    break
-    first = [status for status, _ in said].index("certified")
-    assert {status for status, _ in said[first:]} == {"certified"}
-    assert set(said[first][1]) & set(SIZES), "the answer that certified it completed a look"
-
-
-def test_an_answer_that_was_unclear_at_first_changes_no_earlier_look(database: Database) -> None:
-    """Two people differ about an output before all others, and a third one settles it after them."""
-    with database.transaction() as conn:
-        loop = Verdicts(conn, judge_spec())
-        tie, *ids = (id_ for id_ in loop.come(400, tpr=1.0, tnr=1.0) if loop.lane[id_] in ("holdout", "audit"))
-        loop.draw([tie, *ids])
-        answer(conn, "texts", {tie: None})
-        loop.answer(ids[:27])
-        before = judges.answered(conn, "texts", "pass")
-        loop.answer([tie])
-        after = judges.answered(conn, "texts", "pass")
-    assert len(before) == 27
-    assert after[:-1] == before
-    assert after[-1].people == (loop.truth[tie] == "pass")
 
 
 def test_a_rate_that_falls_below_the_floor_ends_the_certificate_of_the_same_version(
@@ -231,6 +197,20 @@ def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Data
     printed = judge(database, tmp_path)
     assert f"Left out: {shown} answered outputs, because people saw a prelabel" in printed.stdout
     assert f"Left out: {ranked} answered outputs, because the trigger and the rank chose them" in printed.stdout
+
+
+def test_blind_tasks_are_compared_with_the_others_of_their_lanes(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(300, tpr=0.9, tnr=0.9)
+        loop.draw(ids[:150])
+        conn.execute("update tasks set pushed_at = now() + interval '1 hour'")  # after the first draw
+        loop.answer(ids)
+        found = blind_report(conn, loop.spec)
+    blind, others = (sum(row[side] for row in found["lanes"]) for side in ("blind", "shown"))
+    shares = f"{100 * found['found']['blind']:.1f} % of blind tasks, and in {100 * found['found']['shown']:.1f} %"
+    assert found["sentences"][0].startswith(f"People give the model's answer in {shares} of the others: ")
+    assert f"These are {blind} and {others} answers of the same lanes." in found["sentences"][0]
 
 
 def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_path: Path) -> None:

@@ -92,3 +92,25 @@ def test_a_label_of_an_earlier_champion_is_not_covered(desk: AcceptingDesk, tmp_
     desk.sql("update pool set champion = 'earlier', label = 'cat', confidence = 1 where key like 'b-%' returning key")
     with desk.database.transaction() as conn:
         assert accepted.accept_all(conn, made) == 0
+
+
+def test_an_output_that_the_champion_cannot_read_never_passes_with_the_label_of_another_model(
+    desk: AcceptingDesk, tmp_path: Path
+) -> None:
+    truth = send(desk, "a", 900)
+    ids = {row["key"]: row["id"] for row in desk.sql("select id, key from outputs")}
+    with desk.database.transaction() as conn:
+        answer(conn, "pets", {ids[key]: label for key, label in truth.items()})
+    models = tmp_path / "models"
+    new_champion(desk.database, "pets", models)
+    made = desk.certify()
+    assert made is not None
+    lines = [
+        {"key": f"n-{i}", "data": {"text": [f"no text {i}"]}, "label": "eel", "confidence": 1.0, "model_version": "m1"}
+        for i in range(60)
+    ]
+    assert desk.post(*lines).status_code == 201
+    assert prelabel(desk.database, "pets", models) > 0
+    assert desk.states("n") == {"waiting": 60}
+    with desk.database.transaction() as conn:
+        assert accepted.accept_all(conn, made) == 0

@@ -148,3 +148,17 @@ def test_a_damaged_encoder_in_a_changed_loop_does_not_stop_the_champion_that_rea
         loops.register(conn, spec_of(other))
     (other / "model.safetensors").write_bytes(b"x" * 99)
     assert predicted(create_app(settings, database).test_client(), spec, database)[0] == before
+
+
+def test_the_champion_in_memory_encodes_texts_itself_while_postgres_is_away(
+    settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.serve.champions.CHECK_EVERY_S", 0.0)
+    body = {"tasks": tasks(database, 9), "project": PROJECT, "label_config": spec.labels_xml, "params": {}}
+    with Database(settings.database_url, wait_s=0.2) as other:
+        client = create_app(settings, other).test_client()
+        before = client.post("/predict", json=body, headers=basic()).get_json()
+        other._pool.close()
+        assert client.get("/readyz").status_code == 503
+        said = client.post("/predict", json=body, headers=basic())
+    assert (said.status_code, said.get_json()) == (200, before)

@@ -17,6 +17,7 @@ from labelloop.store.tables import versions
 from labelloop.versions.version import Stage
 from tests.support.backend_factory import answer, digits_loop, new_champion, settings_for, submit, texts_spec
 from tests.support.hops.lineage import cli, version_of
+from tests.support.hops.teaching_desk import TeachingDesk
 
 
 @pytest.fixture
@@ -70,6 +71,27 @@ def test_what_judged_a_version_is_told_from_what_taught_it(database: Database, s
     assert {(found.version, found.stage) for found in answered.values()} == {(champion, "champion")}
     assert sum(row.n for row in tally) == counts.answers
     assert {row.source for row in tally} == {"weak-1"}
+
+
+def test_an_accepted_output_names_the_versions_that_it_trained_and_those_that_its_answer_trained(
+    database: Database, settings: Settings
+) -> None:
+    desk = TeachingDesk(database, settings.models_dir or Path())
+    desk.certified()
+    first = desk.run()
+    row = desk.beside(first["run"])[0]
+
+    def used() -> list[dict[str, Any]]:
+        found = json.loads(cli(settings, "lineage", "--output", row["key"], "--json").stdout)
+        return [{name: one[name] for name in ("version", "part", "label", "now_label")} for one in found]
+
+    accepted = {"version": first["version"], "part": "accepted", "label": row["label"], "now_label": None}
+    assert used() == [accepted]
+    with desk.database.transaction() as conn:
+        answer(conn, "pets", {row["id"]: "dog"})
+    second = desk.run()
+    answered = {"version": second["version"], "part": "train", "label": "dog", "now_label": "dog"}
+    assert used() == [answered, accepted | {"now_label": "dog"}]
 
 
 @pytest.mark.parametrize(

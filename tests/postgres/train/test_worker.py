@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +23,7 @@ from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import settings_for
+from tests.support.hops.answering_desk import Desk
 from tests.support.network.tcp import Line
 from tests.support.workers.backend_worker import in_the_middle_of_training, latest, texts_loop, until, worker
 from tests.support.workers.processes import children, gone, jobs_of_ours
@@ -91,6 +93,30 @@ def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
     assert (run.status, run.feedback_upto) == ("queued", None)
 
 
+def test_encoding_rests_while_people_answer(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[Encoders]()
+
+    class Made(Encoders):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    monkeypatch.setattr("backend.worker.Encoders", Made)
+    duties(database, settings, Children(settings), threading.Event())
+    [encoders] = made
+    assert not encoders._at_work()
+    desk = Desk(database)
+    [output_id] = desk.submit("a")
+    desk.open_task(output_id, 1)
+    desk.annotate(output_id, 1, "cat")
+    assert encoders._at_work()
+    with database.transaction() as conn:  # the clock goes on by itself
+        conn.execute("update annotation_versions set seen_at = seen_at - interval '301 s'")
+    assert not encoders._at_work()
+
+
 @contextmanager
 def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
     stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
@@ -129,7 +155,7 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
         assert run.status == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
-        assert "backend.encode.child" in " ".join(jobs_of_ours().values()), "it has encoded the waiting texts"
+        until(lambda: "backend.encode.child" in " ".join(jobs_of_ours().values()), within_s=30)  # it encodes texts
     assert not jobs_of_ours(), "the worker has ended, and so have the processes of its jobs"
     line.close()
     with database.transaction() as conn:

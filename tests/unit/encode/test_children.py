@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from backend.encode import encoder
 from backend.encode.children import Children, Stopped
 from backend.encode.encoder import checked
 from labelloop.errors import Failed, SettingsError
-from labelloop.process import priority
+from labelloop.process import priority, rooms
 from tests.support.hops.encoders import model2vec_folder, onnx_folder
 from tests.support.judged_loop import _training_takes_its_turn as _training_takes_its_turn
 
@@ -69,6 +70,44 @@ def test_texts_that_nobody_waits_for_are_encoded_in_time_that_is_left(
         assert [os.sched_getscheduler(one.pid) for one in mine()] == [os.SCHED_OTHER]
 
 
+@pytest.mark.parametrize(("idle", "at_work", "rests"), [(True, True, 3), (True, False, 0), (False, True, 0)])
+def test_encoding_rests_between_parts_while_people_work_unless_somebody_waits_for_it(
+    words: str, idle: bool, at_work: bool, rests: int
+) -> None:
+    waits = list[float]()
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0)
+            return False
+
+    texts = ["bill"] * (2 * module.PART + 1)
+    with Children(Stop(), most=1, at_work=lambda: at_work) as children:
+        assert children.of(words, idle=idle)(texts).shape == (len(texts), 2)
+    assert len(waits) == rests
+    assert all(0 < seconds <= module.REST_AT_MOST_S for seconds in waits)
+
+
+def test_a_text_that_somebody_waits_for_is_encoded_while_others_rest(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REST", 1e6)
+    stop, rests = threading.Event(), threading.Event()
+
+    def at_work() -> bool:
+        rests.set()
+        return True
+
+    with ThreadPoolExecutor() as threads, Children(stop, most=1, at_work=at_work) as children:
+        of_many = threads.submit(children.of(words), ["bill"] * 50 * module.PART)
+        assert rests.wait(60)
+        assert children.of(words, idle=False)(["bill"]).shape == (1, 2)
+        assert not of_many.done()
+        stop.set()
+        with pytest.raises(Stopped):
+            of_many.result(20)
+
+
 def test_a_resting_child_ends_after_a_while_and_another_encoder_takes_its_place(
     words: str, tmp_path: Path, mine: Mine
 ) -> None:
@@ -101,6 +140,19 @@ def test_a_killed_child_is_an_error_and_the_next_text_gets_another(words: str, m
         with pytest.raises(Failed, match="the encoding process ended with status -9"):
             children.of(words)(["bill"])
         assert children.of(words)(["bill"]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("reply", ['{"n": 1, "wi', '{"n": 1, "width": 2}\n', '{"n": 1, "width": 2}\nab'])
+def test_a_child_that_ends_within_its_reply_is_an_error(
+    words: str, reply: str, mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"import sys; sys.stdin.readline(); sys.stdout.write({reply!r}); sys.exit(7)"
+    monkeypatch.setattr(rooms, "python", lambda *_: [sys.executable, "-c", code])
+    with (
+        Children(threading.Event(), most=1) as children,
+        pytest.raises(Failed, match="the encoding process ended with status 7"),
+    ):
+        children.of(words)(["bill"])
 
 
 def test_the_reason_of_an_error_comes_from_the_child(words: str, tmp_path: Path) -> None:

@@ -131,6 +131,19 @@ def test_alike_answers_of_a_group_count_as_few() -> None:
     assert design_effect.of_groups(same.loss, same.group) > 10, "whole groups are incorrect"
 
 
+def test_groups_whose_answers_are_all_the_same_break_the_promise_as_rarely_as_single_ones() -> None:
+    """Some outputs are alone and others come in groups of 30, and 5.01 % of both kinds are incorrect as a whole."""
+    broken = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        sizes = np.where(rng.random(1000) < 0.8, 1, 30)
+        groups = np.repeat(np.arange(1000), sizes)[:1000]
+        loss = (rng.random(1000) < 0.0501)[groups].astype(np.float64)
+        seen = [Answers(np.ones(n), loss[:n], groups[:n]) for n in SIZES if n <= 1000]
+        broken += any(examine(one, (1.0,), 0.05, 0.05).threshold is not None for one in seen)
+    assert broken <= 5
+
+
 def test_disagreeing_reviewers_count_by_their_share_rounded_up() -> None:
     given = answers([0.99] * 200)
     loss = given.loss.copy()

@@ -74,6 +74,14 @@ def test_a_promise_by_label_needs_one_label() -> None:
     assert found == "accept.by: label needs one label as the answer, and it is spans: leave it out"
 
 
+def test_by_label_the_name_that_stands_for_all_labels_is_none() -> None:
+    star = LOOP.replace("cat", '"*"')
+    assert star != LOOP
+    assert examine("x", f"{star}  accept: {{error: 0.05}}\n").faults == []
+    [found] = examine("x", f"{star}  accept: {{error: 0.05, by: label}}\n").faults
+    assert found.reason.endswith("accept.by: the label '*' would stand for all labels in a certificate: rename it")
+
+
 @pytest.mark.parametrize("empty", ["", "null", "~"])
 def test_a_promise_that_is_left_empty_is_refused(empty: str) -> None:
     [found] = examine("x", f"{LOOP}  accept: {empty}\n").faults

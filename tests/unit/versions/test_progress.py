@@ -55,6 +55,15 @@ def test_with_many_labels_the_forecast_does_not_level_off_too_early() -> None:
     assert abs(np.mean(off)) < 0.06
 
 
+@pytest.mark.parametrize("accuracies", [(0.0, 0.0, 0.0, 0.0), (0.99, 0.66, 0.33, 0.0), (1.0, 1.0, 1.0, 1.0)])
+def test_no_accuracy_is_below_0_or_above_1(accuracies: tuple[float, ...]) -> None:
+    right = (np.arange(400) < 400 * np.array(accuracies)[:, None]).astype(np.float64)
+    curve = progress.curve([300, 400, 700, 900], right, np.random.default_rng(0))
+    for times in (1, 1.5, 2, 3):
+        value, low, high = curve.at(900 * times)
+        assert 0 <= low <= value <= high <= 1
+
+
 def test_a_size_beyond_the_reach_or_before_the_largest_version_is_refused() -> None:
     curve = progress.curve(SIZES, planted(lambda n: 0.95 - 1.9 * n**-0.5, 2), np.random.default_rng(0))
     for size in (399, 1201):
