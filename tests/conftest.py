@@ -45,16 +45,23 @@ def _no_job_of_a_file_outlives_it() -> Iterator[None]:
 
 FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")
 """Long files come first. A parallel run ends with many short ones, so no process waits long for another."""
+START_S = 600
+"""Time limit of a test that may wait for the start of Label Studio: 40 s of processor time, on a machine that may be
+busy. That is the first of a file.
+"""
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(tests).parts[0]))
+    waiting = [item for item in items if "label_studio" in getattr(item, "fixturenames", ())]
+    first = {item.path: item for item in reversed(waiting)}
+    for item in first.values():
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(START_S))
     shared = getattr(config, "workerinput", {}).get("shared")
-    if shared is None or os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
-        return
-    if any("label_studio" in getattr(item, "fixturenames", ()) for item in items):
+    if shared is not None and waiting and not os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
         ask_for(Path(shared))  # it is up when the first test needs it
 
 

@@ -29,6 +29,8 @@ class Onnx:
     def __init__(self, path: Path) -> None:
         """Open the model. Raises SettingsError if it, or its tokenizer.json, is missing, damaged or of another kind."""
         words = path.parent / "tokenizer.json"
+        if not path.is_file():
+            raise SettingsError(f"there is no sentence encoder {str(path)!r}: no such file")
         if not words.is_file():
             raise SettingsError(f"the sentence encoder {str(path)!r} needs the file tokenizer.json beside it")
         self.id = id_of(path.parent.name if path.name == "model.onnx" else path.stem, [*map(sha256_of, (path, words))])

@@ -11,7 +11,7 @@ from backend.review import charts
 MOST_PEOPLE = 12
 """People in the chart; the table has all of them."""
 LONGEST_NAME = {"wide": 26, "narrow": 14}
-"""Characters that fit left of the chart; a longer name is cut, and the table has all of it."""
+"""Characters that fit left of the chart; a longer name is cut in its middle, and the table has all of it."""
 
 
 def opinions_charts(report: Report) -> Mapping[str, str]:
@@ -26,7 +26,9 @@ def opinions_charts(report: Report) -> Mapping[str, str]:
 
 
 def _short(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 3]}..."
+    """Cut the middle out of a long name, because names of one team often begin alike."""
+    end = (longest - 3) // 2
+    return name if len(name) <= longest else f"{name[: longest - 3 - end]}...{name[-end:]}"
 
 
 def _numbers(axes: Any, rows: list[dict[str, Any]]) -> None:

@@ -4,7 +4,8 @@
 crowd_*.csv with item, worker, label and truth. Each order shuffles the answers of every item. A policy takes the first
 ones, then one more answer at a time for the least certain items, a few items a round, until the budget is used. That is
 what labelloop asks with `opinions`. Accuracy is that of the most probable label. By majority, equally frequent labels
-count with the expected accuracy of a draw. Intervals are over items, of the mean over the orders.
+count with the expected accuracy of a draw. Intervals are over items, of the mean over the orders. Items that the same
+people answered count as one, because these people's mistakes are alike.
 
 Goals: the accuracy of the majority of three with at most 60 % of its answers, and that of Dawid-Skene of three with at
 most 80 %. `--planted` shows for how many of the planted people the interval of the accuracy holds: the goal is 93 to
@@ -45,6 +46,14 @@ class Crowd(NamedTuple):
     """Correct label of each item; -1 where it is not known."""
     people: int
     labels: int
+
+    @property
+    def team(self) -> Ints:
+        """Number of the set of people who answered each item of known truth."""
+        people = np.split(self.person, np.cumsum(self.given)[:-1])
+        teams = [tuple(sorted(of.tolist())) for of, truth in zip(people, self.truth, strict=True) if truth >= 0]
+        numbers = {team: number for number, team in enumerate(dict.fromkeys(teams))}
+        return np.array([numbers[team] for team in teams])
 
     def first(self, have: Ints) -> tuple[Ints, Ints, Ints]:
         """Return item, person and label of the first `have` answers of each item."""
@@ -102,7 +111,7 @@ def table(path: Path, orders: int) -> list[tuple[str, ...]]:
         cells += [f"{100 * right.mean():.1f}", against]
         if against:
             gap = right - done[against][1]
-            half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
+            half = half_width(gap, crowds[0].team)
             cells += [
                 f"{100 * gap.mean():+.1f}",
                 f"{100 * (gap.mean() - half):+.1f} to {100 * (gap.mean() + half):+.1f}",
@@ -111,6 +120,16 @@ def table(path: Path, orders: int) -> list[tuple[str, ...]]:
             cells += ["", ""]
         lines.append(tuple(cells))
     return lines
+
+
+def half_width(values: Floats, teams: Ints) -> float:
+    """Return half the 95 % interval of the mean; the values of one team are not independent of each other.
+
+    It is the variance of a mean of clusters (Cameron and Miller 2015, doi:10.3368/jhr.50.2.317).
+    """
+    sums = np.bincount(teams, values - values.mean())
+    sums = sums[np.bincount(teams) > 0]
+    return float(1.96 * np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
 
 
 def read(path: Path, rng: np.random.Generator) -> Crowd:

@@ -5,8 +5,8 @@
 in at most 5 % of 2,000 runs. The control is the design effect that assumes a correlation of 0.2, as intervals have it.
 
 The rate of each group has a beta distribution, so that answers are beta-binomial (Williams 1975, doi:10.2307/2529820).
-Beside it there are three harder cases: half of the groups are all the same and the others independent, with groups of
-10 and of unequal sizes; and few groups are all incorrect, while the judge agrees in 95 % of all others.
+Beside it there are three harder cases. In two of them half of the groups are all the same and the others independent.
+In the third one few groups are all incorrect, and the judge agrees in 95 % of all other answers.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from labelloop.gate.judge_looks import SIZES, Seen, tested
 from labelloop.selection.design_effect import at_most_of_weights_and_groups, of_weights_and_groups
 
 RUNS, PLAYS = 2_000, 400
-LONGEST = 1_000
-LOOKS = [size for size in SIZES if size <= LONGEST]
+"""Runs of a row of the first and of the second table."""
+FAR = 1_000
+LOOKS = [size for size in SIZES if size <= FAR]
 UNEQUAL = (1, 1, 1, 2, 5, 10, 20)
-OTHERS = 0.95
+GOOD_GROUPS = 0.95
 Flags = npt.NDArray[np.bool_]
 Groups = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ class Grouped(NamedTuple):
     same: float = 0.0
     """Share of the groups whose answers are all the same."""
     incorrect: bool = False
-    """Whether these are all incorrect, and the judge agrees in OTHERS of all other groups."""
+    """Whether these are all incorrect, and the judge agrees in GOOD_GROUPS of all other groups."""
 
 
 KINDS = {"1": (1,), "5": (5,), "10": (10,), "1 to 20": UNEQUAL}
@@ -52,7 +53,7 @@ AT_THE_FLOOR = (
         for by in ((0.0, 0.2, 0.5, 1.0) if name != "1" else (0.0,))
     ),
     *(Grouped(f"{name}, half all the same", KINDS[name], same=0.5) for name in ("10", "1 to 20")),
-    Grouped("1 to 20, few all incorrect", UNEQUAL, same=1 - JUDGE_FLOOR / OTHERS, incorrect=True),
+    Grouped("1 to 20, few all incorrect", UNEQUAL, same=1 - JUDGE_FLOOR / GOOD_GROUPS, incorrect=True),
 )
 RATES = (0.95, 0.9)
 GOOD = tuple(Grouped(name, KINDS[name], by) for name in ("5", "10", "1 to 20") for by in (0.0, 0.1))
@@ -73,8 +74,8 @@ def main(quick: bool) -> None:
     click.echo("| rate | group size | correlation | if 0.2 is assumed | now |\n|" + "---|" * 5)
     for rate in RATES:
         for kind in GOOD:
-            found = list(passed_at(kind, rate, plays))
-            cells = " | ".join(_quantiles([both[side] for both in found]) for side in (0, 1))
+            both = list(passed_at(kind, rate, plays))
+            cells = " | ".join(_quantiles([one[side] for one in both]) for side in (0, 1))
             click.echo(f"| {100 * rate:.0f} % | {kind.name} | {kind.correlation:g} | {cells} |")
 
 
@@ -89,11 +90,11 @@ def passed_at(kind: Grouped, rate: float, runs: int) -> Iterator[tuple[int | Non
 
 
 def planted(kind: Grouped, rate: float, rng: np.random.Generator) -> tuple[Flags, Groups]:
-    """Return whether the judge agrees in each of LONGEST answers, and their groups, which follow each other."""
-    members = rng.choice(kind.sizes, size=LONGEST)
-    groups = np.repeat(np.arange(LONGEST), members)[:LONGEST]
+    """Return whether the judge agrees in each of FAR answers, and their groups, which follow each other."""
+    members = rng.choice(kind.sizes, size=FAR)
+    groups = np.repeat(np.arange(FAR), members)[:FAR]
     n = int(groups[-1]) + 1
-    rates = np.full(n, OTHERS if kind.incorrect else rate)
+    rates = np.full(n, GOOD_GROUPS if kind.incorrect else rate)
     if kind.correlation >= 1.0:
         rates = (rng.random(n) < rate).astype(float)
     elif kind.correlation > 0.0:
@@ -101,11 +102,11 @@ def planted(kind: Grouped, rate: float, rng: np.random.Generator) -> tuple[Flags
         rates = rng.beta(both * rate, both * (1.0 - rate), size=n)
     same = rng.random(n) < kind.same
     rates[same] = 0.0 if kind.incorrect else rng.random(int(same.sum())) < rate
-    return rng.random(LONGEST) < rates[groups], groups
+    return rng.random(FAR) < rates[groups], groups
 
 
 def _passed(right: Flags, groups: Groups, effect: Effect) -> int | None:
-    weights, seen = np.ones(LONGEST), list[Seen]()
+    weights, seen = np.ones(FAR), list[Seen]()
     for size in LOOKS:
         share = float(right[:size].mean())
         seen.append(Seen(size, size / effect(right[:size], share, weights[:size], groups[:size]), share))
@@ -113,7 +114,7 @@ def _passed(right: Flags, groups: Groups, effect: Effect) -> int | None:
 
 
 def _quantiles(found: list[int | None]) -> str:
-    numbers = [LONGEST if at is None else at for at in found]
+    numbers = [FAR if at is None else at for at in found]
     parts = (np.quantile(numbers, part, method="inverted_cdf") for part in (0.5, 0.8, 0.9))
     return ", ".join(f"{part:.0f}" for part in parts)
 

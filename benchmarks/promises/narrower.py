@@ -1,7 +1,8 @@
 """Labels that the confidences save: how many answers an interval of the error rate needs, plain sample = 1.
 
-`python -m benchmarks.promises.narrower [--data FOLDER] [--quick]`. Each stream has many outputs, of which chance draws
-a few for people. The goal is at most GOAL of the labels of a plain sample, with a coverage of 93 to 97 %.
+`python -m benchmarks.promises.narrower [--data FOLDER] [--replicates N] [--answers N]`. Each stream has many
+outputs, of which chance draws a few for people. The goal is at most GOAL of the labels of a plain sample, with a
+coverage of 93 to 97 %. The standard error of a coverage of 95 % is 1.0 points in 500 replicates, and 0.3 in 4,000.
 
 - even: every output is drawn with the same probability, as in the hold-out lane
 - doubled: outputs that the trigger sends are drawn twice as often as the others, as with `queue.control` above `audit`
@@ -13,7 +14,7 @@ sets are the outputs of the product's learner, trained on TAUGHT rows; digits ar
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -32,12 +33,14 @@ SETS = ("digits", "sms_spam", "snips7", "banking77")
 TAUGHT = {"digits": 60, "sms_spam": 60, "snips7": 60, "banking77": 770}
 MOST = 6_000
 """Outputs of a real set."""
-SEED, REPLICATES, OF_SETS, QUICK = 11, 500, 200, 30
+SEED, REPLICATES = 11, 500
 GOAL = 0.82
 CAME_IN = 10_000
 SENT = 0.25
 """Share of the outputs, the least confident, that the trigger sends."""
 SIZES = (200, 500, 1_500)
+OTHERS = ((0.05, 0.15), (0.1, 0.6), (0.12, 0.4), (0.3, 0.8))
+"""Planted models on which the rule was not chosen: their error rate, and the first parameter of the doubts' beta."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEAD = (
     *("outputs", "draws", "answers", "true rate, %", "variance explained", "in interval, %", "without, in interval, %"),
@@ -55,20 +58,15 @@ class Stream(NamedTuple):
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
-@click.option("--quick", is_flag=True, help=f"{QUICK} replicates instead of {REPLICATES}, and {OF_SETS} of real sets.")
-def main(data: Path | None, quick: bool) -> None:
+@click.option("--replicates", default=REPLICATES, show_default=True)
+@click.option("--answers", "sizes", multiple=True, type=int, default=SIZES, show_default=True, help="May be repeated.")
+def main(data: Path | None, replicates: int, sizes: Sequence[int]) -> None:
     """Print the second table of docs/engineers/error-rate.md."""
-    click.echo(
-        f"seed {SEED}, {QUICK if quick else REPLICATES} replicates\n\n| "
-        + " | ".join(HEAD)
-        + " |\n"
-        + "|"
-        + "---|" * len(HEAD)
-    )
+    head = "| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD)
+    click.echo(f"seed {SEED}, {replicates} replicates\n\n{head}")
     for name, stream in _streams(data):
-        replicates = QUICK if quick else REPLICATES if stream.errors is None else OF_SETS
         for draws, twice in (("even", 1.0), ("doubled", 2.0)):
-            for n in SIZES:
+            for n in sizes:
                 if n <= len(stream.doubt) / 3:
                     click.echo("| " + " | ".join((name, draws, *_cells(stream, n, twice, replicates))) + " |")
 
@@ -83,6 +81,10 @@ def _streams(data: Path | None) -> Iterator[tuple[str, Stream]]:
             continue
         claimed = np.maximum(0.0, doubt - 0.06)
         yield f"over-confident by 6 points, {100 - 100 * rate:.0f} % correct", Stream(claimed, None, doubt)
+    apart = np.random.default_rng([SEED, 1])
+    for rate, first in OTHERS:
+        doubt = apart.beta(first, first * (1.0 - rate) / rate, CAME_IN)
+        yield f"another planted model, {100 - 100 * rate:.0f} % correct", Stream(doubt, None, doubt)
     for name, labelled in labelled_sets(SETS, data):
         order = rng.permutation(len(labelled.data))
         taught, others = order[: TAUGHT[name]], order[TAUGHT[name] :][:MOST]

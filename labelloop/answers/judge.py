@@ -19,7 +19,7 @@ Intervals and bounds are those of one look. The certificate holds over all looks
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,13 +38,16 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Compared(NamedTuple):
-    """An output with the judge's verdict and people's; True is positive."""
+    """An answer to an output: the judge's verdict and people's; True is positive."""
 
     stratum: bool
     """Whether the trigger sends it."""
     group: str
     judge: bool
-    people: bool
+    people: bool | None
+    """None if people agree on no label any more."""
+    output: Hashable = None
+    """The output, whose answers replace each other; None if there is no other answer to it."""
 
 
 class Outputs(NamedTuple):
@@ -97,15 +100,17 @@ class Judged:
 
 
 def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.random.Generator) -> Judged:
-    """Compare a judge with people. `outputs` are all of the judge's, the answered ones among them."""
-    answers = _Answers.of(rows)
+    """Compare a judge with people. `rows` are in the order of the answers. `outputs` are all of the judge's, the
+    answered ones among them.
+    """
+    answers = _Answers.of(rows).standing(len(rows))
     judge, people = answers.judge, answers.people
-    weights = answers.weights(len(rows), outputs)
+    weights = answers.weights(outputs)
 
     def of(right: Flags, among: Flags) -> Share:
         return _share(right[among], weights[among], answers.group[among])
 
-    everything = np.ones(len(rows), dtype=bool)
+    everything = np.ones(len(people), dtype=bool)
     tpr, tnr = of(judge, people), of(~judge, ~people)
     agreement = of(judge == people, everything)
     total = sum(size.n for size in outputs.values())
@@ -122,19 +127,17 @@ def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.ra
 
 
 def at_looks(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], sizes: Sequence[int]) -> dict[str, list[Share]]:
-    """Return the "tpr" and the "tnr" as they were at each number of answers of their class in `sizes`.
+    """Return the "tpr" and the "tnr" as they were when their class first had each number of answers in `sizes`.
 
-    `rows` are in the order of the first labels of their outputs. Each share is from the rows up to its look, and so
-    later rows never change it. All outputs of today weigh the rows. Sizes that are not reached are left out. The last
-    share of each list is that of all rows.
+    `rows` are in the order of the answers. Each share is from the answers that stood at that time, so later rows never
+    change it: neither new answers nor those that replace earlier ones. All outputs of today weigh them. Sizes that were
+    not reached are left out. The last share of each list is that of today's answers.
     """
     answers = _Answers.of(rows)
     found = {}
     for name, truth in (("tpr", True), ("tnr", False)):
-        among = answers.people == truth
-        ends = np.flatnonzero(among) + 1
-        cuts = [int(ends[size - 1]) for size in sizes if size <= len(ends)]
-        found[name] = [answers.share(cut, among[:cut], outputs) for cut in (*cuts, len(rows))]
+        cuts = [*answers.reached(truth, sizes), len(rows)]
+        found[name] = [then.share(then.people == truth, outputs) for then in map(answers.standing, cuts)]
     return found
 
 
@@ -145,29 +148,54 @@ class _Answers:
     stratum: Flags
     judge: Flags
     people: Flags
+    known: Flags
+    """Whether people agree on a label; `people` means nothing otherwise."""
     group: npt.NDArray[np.intp]
+    output: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, rows: Sequence[Compared]) -> _Answers:
         def flags(name: str) -> Flags:
-            return np.array([getattr(row, name) for row in rows], dtype=bool)
+            return np.array([bool(getattr(row, name)) for row in rows], dtype=bool)
 
         group = np.unique([row.group for row in rows], return_inverse=True)[1] if rows else np.array([], dtype=np.intp)
-        return cls(flags("stratum"), flags("judge"), flags("people"), group)
+        numbers: dict[Hashable, int] = {}
+        output = [i if row.output is None else numbers.setdefault(row.output, i) for i, row in enumerate(rows)]
+        known = np.array([row.people is not None for row in rows], dtype=bool)
+        return cls(flags("stratum"), flags("judge"), flags("people"), known, group, np.array(output, dtype=np.intp))
 
-    def weights(self, cut: int, outputs: Mapping[bool, Outputs]) -> Floats:
-        """Return how many outputs each of the first `cut` answers stands for, shape (cut,)."""
-        found = np.ones(cut)
+    def standing(self, cut: int) -> _Answers:
+        """Return those of the first `cut` answers that no other of them replaced, and on whose label people agree."""
+        newest = np.full(len(self.output), -1)
+        np.maximum.at(newest, self.output[:cut], np.arange(cut))
+        kept = np.sort(newest[newest >= 0])
+        kept = kept[self.known[kept]]
+        columns = (self.stratum, self.judge, self.people, self.known, self.group, self.output)
+        return _Answers(*(column[kept] for column in columns))
+
+    def reached(self, truth: bool, sizes: Sequence[int]) -> list[int]:
+        """Return after how many answers the class `truth` first had each number of answers that it ever had."""
+        order = np.argsort(self.output, kind="stable")
+        again = self.output[order[1:]] == self.output[order[:-1]]
+        mine = (self.known & (self.people == truth)).astype(np.intp)
+        change = mine.copy()
+        change[order[1:][again]] -= mine[order[:-1][again]]
+        most = np.maximum.accumulate(np.cumsum(change))
+        return [int(np.searchsorted(most, size)) + 1 for size in sizes if len(most) and size <= most[-1]]
+
+    def weights(self, outputs: Mapping[bool, Outputs]) -> Floats:
+        """Return how many outputs each answer stands for."""
+        found = np.ones(len(self.stratum))
         for stratum, size in outputs.items():
-            mine = self.stratum[:cut] == stratum
+            mine = self.stratum == stratum
             answered = int(mine.sum())
             found[mine] = max(size.n, answered) / max(answered, 1)
         return found
 
-    def share(self, cut: int, among: Flags, outputs: Mapping[bool, Outputs]) -> Share:
-        """Return in which share of these answers, a flag for each of the first `cut`, the judge agrees with people."""
-        right = (self.judge == self.people)[:cut]
-        return _share(right[among], self.weights(cut, outputs)[among], self.group[:cut][among])
+    def share(self, among: Flags, outputs: Mapping[bool, Outputs]) -> Share:
+        """Return in which share of these answers, a flag for each, the judge agrees with people."""
+        right = self.judge == self.people
+        return _share(right[among], self.weights(outputs)[among], self.group[among])
 
 
 def corrected(apparent: float | None, n: int, tpr: Share, tnr: Share) -> Number:

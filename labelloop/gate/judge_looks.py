@@ -98,7 +98,7 @@ def spent(effective: int, floor: float) -> float:
 def examine(looks: Sequence[Seen], now: Seen, floor: float) -> OfClass:
     """Test whether the rate of a class is above the floor, at the looks so far, and plan the further ones.
 
-    `looks`: the class at each number of answers in SIZES that it has reached. `now`: with all its answers.
+    `looks`: the class when it first had each number of answers in SIZES. `now`: with the answers of today.
 
     A class that passed stays certified, unless its rate at the last look is below the floor.
     """
@@ -107,9 +107,11 @@ def examine(looks: Sequence[Seen], now: Seen, floor: float) -> OfClass:
     certified = passed_at is not None and bool(looks[-1].correct >= floor)
     last = done[-1] if done else None
     sizes = [look.effective for look in done]
-    following, needed = _planned(sizes, now, floor, AHEAD, passed_at is not None)
+    reached = max(now.answers, last.answers if last else 0)  # fewer now, if some were taken back
+    further = [size for size in SIZES if size > reached]
+    following, needed = _planned(sizes, now, floor, further[:AHEAD], passed_at is not None)
     if following is None or (needed is None and _likely(now, floor) > floor):
-        following, needed = _planned(sizes, now, floor, len(SIZES), passed_at is not None)
+        following, needed = _planned(sizes, now, floor, further, passed_at is not None)
     return OfClass(now.answers, certified, passed_at, last, following, 0 if certified else needed)
 
 
@@ -125,12 +127,13 @@ def tested(looks: Sequence[Seen], floor: float) -> list[Look]:
     ]
 
 
-def _planned(sizes: Sequence[int], now: Seen, floor: float, ahead: int, passed: bool) -> tuple[int | None, int | None]:
+def _planned(
+    sizes: Sequence[int], now: Seen, floor: float, further: Sequence[int], passed: bool
+) -> tuple[int | None, int | None]:
     """Return the next look that can be passed, and how many more answers are likely to do: see OfClass.
 
-    `sizes`: the effective numbers at the looks so far. `ahead`: how many further looks are considered.
+    `sizes`: the effective numbers at the looks so far. `further`: the numbers of answers at the looks to consider.
     """
-    further = [size for size in SIZES if size > now.answers][:ahead]
     tells = now.effective / now.answers if now.answers else 1.0
     planned = [max(int(size * tells + EPSILON), *sizes[-1:], 0) for size in further]
     allowed = _boundaries((*sizes, *planned), floor)[len(sizes) :]

@@ -45,7 +45,8 @@ def _of_who_is_asked(spec: LoopSpec) -> Iterator[Fault]:
         )
     if spec.asks_blind and not spec.labels_xml and "correction" not in spec.actions[0].fields:
         path = ("queue", "blind") if spec.judge is None else ("judge",)
-        yield Fault(path, "who is shown no label names one, so `fields` of the action needs correction")
+        words = "a blind task shows no label, so people must name one: add correction to `fields` of the action"
+        yield Fault(path, words)
     if spec.opinions is None:
         return
     for key, words in spec.opinions.faults(spec.consensus, spec.overlap):

@@ -23,7 +23,7 @@ class Opinions(Strict):
     """Certainty at which nobody else is asked; None means SURE. Only where people's quality is estimated: by majority,
     one more person is asked while no label is ahead.
     """
-    budget: float | None = Field(default=None, ge=1, le=10)
+    budget: float | None = Field(default=None, gt=1, le=10)
     """Largest mean number of answers an item. Where it does not suffice, the least certain items get the next opinion.
     None means no limit.
     """

@@ -28,6 +28,7 @@ from console.cli import main
 from console.local.leftovers import left_behind
 from labelloop.process.rooms import ROOMS
 from labelloop.process.settings import Settings
+from tests.support.ports import free_base
 
 pytestmark = pytest.mark.timeout(1200)
 PARTS = ("console", "sync", "backend", "labeling_configs")
@@ -212,7 +213,8 @@ def test_up_runs_from_an_empty_folder_until_down_ends_it(server: Installed) -> N
     data_dir = server.home / ".labelloop"
     words = server.home / "words"
     process = subprocess.Popen(
-        [str(server.folder / "bin/labelloop"), "up", "--json"],
+        # Not at the ports of a plain `up`: the one of another test ends there, and wants them again, at the same time.
+        [str(server.folder / "bin/labelloop"), "up", "--json", "--port-base", str(free_base())],
         cwd=server.home,
         env=server.env() | {"LABELLOOP_LABEL_STUDIO_PYTHON": str(ROOMS / ".venv-label-studio/bin/python")},
         stdout=subprocess.PIPE,

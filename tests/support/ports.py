@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 
@@ -9,9 +10,13 @@ from console.local.places import is_free
 
 
 def free_base() -> int:
-    """For --port-base: all that `up` wants from there on is free."""
+    """For --port-base: all that `up` wants from there on is free.
+
+    Each process of a parallel run has a range of its own: another test may look at the same moment.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
     while True:
-        base = random.randrange(20_000, 30_000)
+        base = 20_000 + 1_000 * process + random.randrange(900)
         if all(is_free(base + offset) for offset in (0, 1, 2, 80)):
             return base
 

@@ -50,9 +50,9 @@ def _sentences(report: Report) -> Iterable[str]:
         return
     difference, ends = 100 * found["difference"], f"95 % CI {100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
     yield (
-        f"People give the model's answer in {100 * found['shown']:.1f} % of the tasks that show it, and in "
-        f"{100 * found['blind']:.1f} % of blind ones: {difference:+.1f} points ({ends}). These are {n['shown']:,} and "
-        f"{n['blind']:,} answers of the same lanes."
+        f"People give the model's answer in {100 * found['blind']:.1f} % of blind tasks, and in "
+        f"{100 * found['shown']:.1f} % of the others: {difference:+.1f} points ({ends}). These are {n['blind']:,} and "
+        f"{n['shown']:,} answers of the same lanes."
     )
     if found["low"] > 0:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -41,7 +42,7 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
     if spec.judge is None:
-        example = spec.labels[0] if spec.labels else "pass"
+        example = json.dumps(spec.labels[0] if spec.labels else "pass", ensure_ascii=False)  # YAML reads 1 as a number
         raise UsageError(
             f"loop {loop} has no judge. If its outputs are a judge's verdicts, add `judge: {{positive: {example}}}` to "
             "its loop.yaml and run `labelloop migrate`"
@@ -76,7 +77,7 @@ def judge_standing(conn: Conn, spec: LoopSpec) -> Report | None:
 class _Known:
     said: Sequence[Verdicts]
     evidence: Mapping[tuple[str, bytes], Sequence[Answered]]
-    """Answers by the judge's version and the form that people read."""
+    """Answers in their order, by the judge's version and the form that people read."""
     now: tuple[str, bytes]
     """The version and the form that the report is about."""
 
@@ -84,7 +85,7 @@ class _Known:
         """Return the answers about a version with a form, and the version's outputs by stratum."""
         rows = self.evidence.get((version, form), ())
         outputs = {row.triggered: Outputs(row.n, row.positive) for row in self.said if row.model_version == version}
-        return [Compared(row.triggered, row.group_key, row.judge, row.people) for row in rows], outputs
+        return [Compared(row.triggered, row.group_key, row.judge, row.people, row.output_id) for row in rows], outputs
 
 
 def _gather(conn: Conn, spec: LoopSpec, judge: JudgeSpec, model_version: str | None) -> _Known:
@@ -129,25 +130,26 @@ def _standing(spec: LoopSpec, judge: JudgeSpec, known: _Known) -> Report:
 
 def _others(known: _Known, floor: float) -> list[Report]:
     """Return what the answers to other versions of the judge, or with another form, said; the newest first."""
-    found = [
-        {
-            "judge": version or None,
-            "form": form.hex()[:12],
-            "answers": len(rows),
-            "newest": max(row.resolved_at for row in rows),
-            "certified": bool(version)
-            and all(one.certified for one in of_classes(*known.of(version, form), floor).values()),
-        }
-        for (version, form), rows in known.evidence.items()
-        if (version, form) != known.now
-    ]
+    found = []
+    for (version, form), rows in known.evidence.items():
+        if (version, form) != known.now:
+            looks = of_classes(*known.of(version, form), floor)
+            found.append(
+                {
+                    "judge": version or None,
+                    "form": form.hex()[:12],
+                    "answers": sum(one.answers for one in looks.values()),
+                    "newest": max(row.resolved_at for row in rows),
+                    "certified": bool(version) and all(one.certified for one in looks.values()),
+                }
+            )
     return sorted(found, key=lambda one: str(one["newest"]), reverse=True)
 
 
 def of_classes(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], floor: float) -> dict[str, OfClass]:
     """Return what the looks say of the "positive" and of the "negative" class.
 
-    `rows` are in the order of the first labels of their outputs.
+    `rows` are in the order of the answers.
     """
     return _of_classes(at_looks(rows, outputs, SIZES), floor)
 

@@ -170,9 +170,10 @@ def _stopping(conn: Conn, spec: LoopSpec, judged: Sequence[_Judged]) -> list[Rep
 
 def _criterion(spec: LoopSpec, one: stopping.Criterion, untrained: bool, waiting: int) -> Report:
     if one.stops is None:
-        ranked = f"the newest version has ranked {one.items:,} of the {waiting:,} waiting outputs"
+        of = f"the {waiting:,} waiting outputs of the rule lane"
+        ranked = f"the newest version has ranked {one.items:,} of {of}"
         if untrained:
-            ranked = f"no version has been trained, so none has ranked the {waiting:,} waiting outputs"
+            ranked = f"no version has been trained, so none has ranked {of}"
         words = f"cannot be computed: {ranked}; at least {stopping.FEWEST} are needed"
         if one.name != stopping.UNCERTAIN:
             words = f"cannot be computed: it needs {one.versions} versions judged by {stopping.FEWEST} common answers"

@@ -85,9 +85,8 @@ def _about_stopping(criteria: Sequence[Report]) -> str:
         return "None of the field's stopping criteria can be computed yet."
     stop = sum(one["stops"] for one in known)
     return (
-        f"{stop} of the {len(known)} stopping criteria that can be computed say stop. They look at changes of the "
-        "models' labels only: a model that learns slowly looks the same as one that is done, so read them beside the "
-        "curve."
+        f"Stopping criteria that say stop: {stop} of the {len(known)} that can be computed. None of them looks at an "
+        "answer: a model that learns slowly looks the same as one that is done, so read them beside the curve."
     )
 
 

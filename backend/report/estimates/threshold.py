@@ -12,6 +12,7 @@ from backend.train.certify import Look, Part, look_at
 from labelloop.errors import UnknownValue, UsageError
 from labelloop.gate import accept as gate
 from labelloop.gate import looks
+from labelloop.labeling.controls import Kind
 from labelloop.selection import design_effect
 from labelloop.spec.accept import ALL, Accept
 from labelloop.store.database import Conn
@@ -32,10 +33,11 @@ MOST_PAST = 20
 def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
     """Return what may pass unseen in a loop and why. `by`: "label" for a curve of each label too. Writes nothing.
 
-    Keys: "promise" (error, confidence, by; "is_set" if loop.yaml has it), "labeller", "answers", "look" and "next_look"
-    (numbers of answers), "certificate" (None without one), "curves", "needed", "past" and "sentences". About the test:
-    "place" (its number in the loop's life), "part" (of the chance of error that it may use, 0 to 1) and "begun"
-    (whether its confidences are fixed).
+    Keys: "promise" (error, confidence, by, and "is_set" if loop.yaml has it), "labeller", "answers", "look" and
+    "next_look" (numbers of answers), "certificate" (None without one), "curves", "needed", "past" and "sentences".
+    About the test: "place" (its number in the loop's life), "part" (of the chance of error that it may use, 0 to 1) and
+    "begun" (whether its confidences are fixed). Only outputs that came in after "since" count;
+    "since" is None if all count.
 
     Each of "curves" has "label" (None for all), "points" (threshold, share of the outputs at or above it, answers,
     incorrect, error, low, high), "threshold" (certified) and "possible". The first and the last confidence to test
@@ -53,8 +55,11 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn, archived=True)) or 'none'}")
     if by not in (None, "label"):
         raise UnknownValue(f"there are no curves by {by!r}; there are curves by: label")
-    if by == "label" and not spec.labels:
-        raise UnknownValue(f"no curve of each label: the answer of loop {loop!r} is {spec.config.kind.words}")
+    kind = spec.config.kind
+    has_curves = kind is Kind.LABEL and bool(spec.labels)
+    if by == "label" and not has_curves:
+        what = "a free text" if kind is Kind.LABEL else kind.words
+        raise UnknownValue(f"no curve of each label: the answer of loop {loop!r} is {what}")
     promise = spec.accept or EXAMPLE
     with_promise = spec.model_copy(update={"accept": promise})
     who = scored.labeller(conn, loop)
@@ -71,7 +76,7 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
         "loop": loop,
         "promise": {**promise.model_dump(), "is_set": spec.accept is not None},
         "by": by or promise.by,
-        "can_be_by": ["label"] if spec.labels else [],
+        "can_be_by": ["label"] if has_curves else [],
         "labeller": None if who is None else {"kind": who.kind, "version": who.version, "words": who.words},
         "answers": found.answers,
         "look": found.look,
@@ -79,6 +84,7 @@ def threshold_report(conn: Conn, loop: str, by: str | None = None) -> Report:
         "place": found.number,
         "part": looks.of_model(found.number),
         "begun": found.test is not None,
+        "since": found.since,
         "certificate": None if now is None else _certificate(now, counts.get(now.id)),
         "curves": [_curve(label, part, promise.error) for label, part in parts.items()],
         "needed": _needed(promise, found),

@@ -51,14 +51,20 @@ def sentences(spec: LoopSpec, report: Report, who: Labeller | None, bare: tuple[
         f"{report['answers']:,} answers count. They are about outputs of {who.words} that the trigger does not send "
         f"and that chance chose (lanes {lanes})."
     )
+    if report["since"] is not None:
+        yield (
+            f"Only outputs that came in after {report['since']:%Y-%m-%d %H:%M} UTC count: then an earlier certificate "
+            "of this model was revoked or withdrawn."
+        )
     yield _place(report)
     yield from _missing(report)
 
 
 def _promise(promise: Mapping[str, Any]) -> str:
     each = "for each label on its own" if promise["by"] else "for all labels together, and not for each label"
+    begins, holds = ("The promise:", "holds") if promise["is_set"] else ("It would promise:", "would hold")
     return (
-        f"The promise: of what passes unseen at most {100 * promise['error']:g} % is incorrect, {each}. It holds with "
+        f"{begins} of what passes unseen at most {100 * promise['error']:g} % is incorrect, {each}. It {holds} with "
         f"a probability of {100 * promise['confidence']:g} % over the life of the loop."
     )
 

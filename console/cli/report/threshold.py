@@ -86,11 +86,8 @@ def threshold(
 
 
 def _needed(row: dict[str, float | None]) -> dict[str, object]:
-    return {
-        "true error rate, %": f"{100 * (row['truth'] or 0.0):.2f}",
-        "one look": row["answers"],
-        "this loop's test": row["own_test"],
-    }
+    one, own = (f"{n:,}" if n is not None else "more than 200,000" for n in (row["answers"], row["own_test"]))
+    return {"true error rate, %": f"{100 * (row['truth'] or 0.0):.2f}", "one look": one, "this loop's test": own}
 
 
 def _line(point: dict[str, float | None], curve: dict[str, float | None]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.pipelines.blind_tasks import BLIND
@@ -18,21 +19,22 @@ _DRAWN = "(o.lane in ('holdout', 'control', 'audit') and o.triggered is not null
 _FIRST = """
     select output_id, min(seq) as seq from answers where loop = %(loop)s and label is not null group by output_id
 """
-# Only from its first label on is an output among the evidence: by an earlier tie it would come into looks of the past.
-_NEWEST = NEWEST.replace("reviewers from", "reviewers, resolved_at from")
+"""An output is evidence from its first label on; an earlier tie does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answered output that chance chose, with the judge's verdict and people's blind answer."""
+    """An answer to an output that chance chose, with the judge's verdict and people's blind answer."""
 
+    output_id: UUID
     model_version: str
     form_sha256: bytes
     triggered: bool
     group_key: str
     judge: bool
     """Whether the judge's label is the positive one."""
-    people: bool
+    people: bool | None
+    """Whether people's label is the positive one; None if they agree on none any more."""
     resolved_at: datetime
 
 
@@ -61,18 +63,18 @@ class Verdicts:
 
 
 def answered(conn: Conn, loop: str, positive: str) -> list[Answered]:
-    """Return the evidence: blind answers that chance chose, in the order of the first labels of their outputs."""
+    """Return the evidence: all blind answers that chance chose, in their order. A later one replaces the output's."""
     return (
         rows_of(conn, Answered)
         .execute(
             f"""
-            select o.model_version, d.form_sha256, o.triggered, o.group_key, o.label = %(positive)s as judge,
-                a.label = %(positive)s as people, a.resolved_at
-            from outputs o join ({_NEWEST}) a on a.output_id = o.id join blind_tasks d on d.output_id = o.id
-                join ({_FIRST}) first on first.output_id = o.id
-            where o.loop = %(loop)s and o.label is not null and {NO_REPEAT} and a.reviewers > 0
-                and {_DRAWN} and a.label is not null and {BLIND}
-            order by first.seq
+            select o.id as output_id, o.model_version, d.form_sha256, o.triggered, o.group_key,
+                o.label = %(positive)s as judge, case when a.reviewers > 0 then a.label = %(positive)s end as people,
+                a.resolved_at
+            from outputs o join blind_tasks d on d.output_id = o.id join ({_FIRST}) first on first.output_id = o.id
+                join answers a on a.output_id = o.id and a.seq >= first.seq
+            where o.loop = %(loop)s and o.label is not null and {NO_REPEAT} and {_DRAWN} and {BLIND}
+            order by a.seq
             """,
             {"loop": loop, "positive": positive},
         )
@@ -92,7 +94,7 @@ def left_out(conn: Conn, loop: str) -> LeftOut:
             from (
                 select o.lane = 'gold' as gold, coalesce({_DRAWN}, false) as drawn, a.label is null as unclear,
                     {BLIND} as blind
-                from outputs o join ({_NEWEST}) a on a.output_id = o.id
+                from outputs o join ({NEWEST}) a on a.output_id = o.id
                 where o.loop = %(loop)s and o.label is not null and {NO_REPEAT} and a.reviewers > 0
             ) answered
             """,

@@ -21,6 +21,7 @@ from sync.project.project import ensure_project
 from sync.push.batches import PushReport
 from tests.support.house import house
 from tests.support.review.browser import a_browser
+from tests.support.review.editor import logged_in
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import YAML, Recorder, SyncLoop, sync_loop, wait_until
 
@@ -146,13 +147,7 @@ def test_the_editor_shows_renamed_fields_and_nested_prelabels_and_writes_what_is
         label, data = ["A / می\u200cخواهم", "👨\u200d👩\u200d👧"], {"my-text": "What is this?", "größe": "Very large"}
         hand_in(loop, [Output(key="one", data=data, label=label, confidence=0.4)])
         loop.push()
-        page = browser.new_page()
-        page.set_default_timeout(90_000)
-        page.goto(f"{label_studio.url}/user/login/")
-        page.fill("input[name=email]", label_studio.email)
-        page.fill("input[name=password]", label_studio.password)
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url(lambda url: "login" not in url)
+        page = logged_in(browser, label_studio)
         page.goto(f"{label_studio.url}/projects/{loop.project_id}/data?task={loop.task_of('one')['id']}")
         for shown in data.values():
             page.get_by_text(shown, exact=True).first.wait_for()

@@ -19,6 +19,7 @@ from sync.answering.exports import begin
 from sync.intake import taking
 from tests.support.review.browser import a_browser
 from tests.support.review.drawing import steady_box
+from tests.support.review.editor import first_task
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 
@@ -52,17 +53,7 @@ def at_work(database: Database, label_studio: LabelStudio, template: str) -> Ite
     spec = load(folder_of(template)).model_copy(update={"holdout": 0.0})  # held-out answers are no examples
     with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop, a_browser() as browser:
         submitted(loop, template)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(90_000)
-        page.goto(f"{label_studio.url}/user/login/")
-        page.fill("input[name=email]", label_studio.email)
-        page.fill("input[name=password]", label_studio.password)
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url(lambda url: "login" not in url)
-        page.goto(f"{label_studio.url}/projects/{loop.project_id}/data")
-        page.get_by_text("Label All Tasks").click()
-        expect(page.get_by_label("Submit current annotation")).to_be_visible()
-        yield loop, page
+        yield loop, first_task(browser, loop, label_studio)
 
 
 def answered(loop: SyncLoop, page: Page) -> dict[str, Any]:

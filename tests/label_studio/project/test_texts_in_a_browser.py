@@ -37,7 +37,7 @@ RANK = """<View><List name="answers" value="$items" title="Answers"/><Ranker nam
 ITEMS = [{"id": name, "title": f"Title {name}", "body": f"Body {name}"} for name in ("a", "b", "c")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(label_studio: LabelStudio) -> Iterator[Page]:
     """A page of a browser in which an annotator is logged in."""
     session = label_studio.sign_up("ada@texts.example.org")[1]

@@ -23,6 +23,7 @@ from labelloop.store.tables import access, loops
 from tests.support.hops.answered import answer
 from tests.support.hops.chained import review, step_of
 from tests.support.network.sync_service import PETS, TOKEN, free_address, running
+from tests.support.workers.processes import sockets
 
 
 def submit(url: str, keys: Sequence[str], confidence: float = 0.6) -> None:
@@ -53,15 +54,15 @@ def processes(url: str) -> list[psutil.Process]:
     return [
         one
         for one in psutil.Process().children(recursive=True)
-        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in one.net_connections("inet"))
+        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in sockets(one))
     ]
 
 
 def connections(those: Sequence[psutil.Process]) -> int:
     """Their open connections of clients, also of clients that have hung up."""
-    sockets = [c for one in those for c in one.net_connections("inet")]
-    ports = {c.laddr.port for c in sockets if c.status == psutil.CONN_LISTEN}
-    return sum(c.status != psutil.CONN_LISTEN and c.laddr.port in ports for c in sockets)
+    all_ = [c for one in those for c in sockets(one)]
+    ports = {c.laddr.port for c in all_ if c.status == psutil.CONN_LISTEN}
+    return sum(c.status != psutil.CONN_LISTEN and c.laddr.port in ports for c in all_)
 
 
 def until(true: Callable[[], object], seconds: float = 20) -> None:

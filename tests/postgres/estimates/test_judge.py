@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from backend.report.estimates.blind import blind_report
 from backend.report.estimates.judge import judge_report, judge_standing
 from backend.report.loops import overview_report
 from console.cli import main
@@ -134,6 +135,26 @@ def test_an_answer_that_was_unclear_at_first_changes_no_earlier_look(database: D
     assert after[-1].people == (loop.truth[tie] == "pass")
 
 
+def test_an_answer_that_people_change_or_take_back_changes_no_earlier_look(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = [id_ for id_ in loop.come(600, tpr=0.9, tnr=0.9) if loop.lane[id_] in ("holdout", "audit")]
+        loop.draw(ids)
+        loop.answer(ids[:100])
+        before = judge_report(conn, "texts")
+        passes = [id_ for id_ in ids[:100] if loop.truth[id_] == "pass"]
+        answer(conn, "texts", dict.fromkeys(passes[:5], "fail") | {passes[5]: None})
+        after = judge_report(conn, "texts")
+        rows = judges.answered(conn, "texts", "pass")
+    assert [row.people for row in rows if row.output_id == passes[5]] == [True, None]
+    for name in ("positive", "negative"):
+        assert after["looks"][name]["passed_at"] == before["looks"][name]["passed_at"]
+    assert after["looks"]["positive"]["last"] == before["looks"]["positive"]["last"]
+    assert after["tpr"]["answers"] == before["tpr"]["answers"] - 6
+    assert after["tnr"]["answers"] == before["tnr"]["answers"] + 5
+    assert after["answers"] == before["answers"] - 1
+
+
 def test_a_rate_that_falls_below_the_floor_ends_the_certificate_of_the_same_version(
     database: Database, tmp_path: Path
 ) -> None:
@@ -231,6 +252,20 @@ def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Data
     printed = judge(database, tmp_path)
     assert f"Left out: {shown} answered outputs, because people saw a prelabel" in printed.stdout
     assert f"Left out: {ranked} answered outputs, because the trigger and the rank chose them" in printed.stdout
+
+
+def test_blind_tasks_are_compared_with_the_others_of_their_lanes(database: Database) -> None:
+    with database.transaction() as conn:
+        loop = Verdicts(conn, judge_spec())
+        ids = loop.come(300, tpr=0.9, tnr=0.9)
+        loop.draw(ids[:150])
+        conn.execute("update tasks set pushed_at = now() + interval '1 hour'")  # after the first draw
+        loop.answer(ids)
+        found = blind_report(conn, loop.spec)
+    blind, others = (sum(row[side] for row in found["lanes"]) for side in ("blind", "shown"))
+    shares = f"{100 * found['found']['blind']:.1f} % of blind tasks, and in {100 * found['found']['shown']:.1f} %"
+    assert found["sentences"][0].startswith(f"People give the model's answer in {shares} of the others: ")
+    assert f"These are {blind} and {others} answers of the same lanes." in found["sentences"][0]
 
 
 def test_a_judge_without_a_version_is_never_certified(database: Database, tmp_path: Path) -> None:

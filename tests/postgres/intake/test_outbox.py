@@ -132,6 +132,13 @@ def test_each_malformed_row_stays_with_its_reason_and_stops_no_other(database: D
     assert left(database) == refused, "a refused row is not tried again by itself"
 
 
+def sleeps(database: Database) -> bool:
+    """Somebody is inside pg_sleep."""
+    with database.transaction() as conn:
+        asked = "select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
+        return conn.execute(asked).fetchone() is not None
+
+
 def test_a_row_that_postgres_refuses_never_costs_its_neighbour_although_others_hold_it(database: Database) -> None:
     write(database, body("bad").decode(), body("good").decode())
     with psycopg.connect(database.url, autocommit=True) as admin:
@@ -157,7 +164,7 @@ def test_a_row_that_postgres_refuses_never_costs_its_neighbour_although_others_h
 
     with ThreadPoolExecutor(2) as pool:
         taking = pool.submit(take_some, database, 1)
-        time.sleep(0.5)
+        until(lambda: sleeps(database))
         pool.submit(other_worker).result(20)
         assert taking.result(20) == (0, 1)
     take_all(database)

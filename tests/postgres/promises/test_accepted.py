@@ -14,22 +14,12 @@ from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.promises import certificates
 from labelloop.store.tables import loops, runs
-from tests.support.hops.accepting_desk import YAML, AcceptingDesk
+from tests.support.hops.accepting_desk import YAML, AcceptingDesk, certified
 
 
 @pytest.fixture
 def desk(database: Database) -> AcceptingDesk:
     return AcceptingDesk(database)
-
-
-def certified(desk: AcceptingDesk) -> certificates.Certificate:
-    """Submit 700 outputs, have people answer those that chance chose, and certify."""
-    desk.send("a", 700)
-    chosen = desk.chosen()
-    desk.people_say(chosen, wrong=range(0, len(chosen), 200))
-    found = desk.certify()
-    assert found is not None
-    return found
 
 
 def test_until_there_is_a_certificate_everything_goes_to_people(desk: AcceptingDesk) -> None:

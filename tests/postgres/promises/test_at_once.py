@@ -9,8 +9,7 @@ import pytest
 
 from backend.train.certify import revoke
 from labelloop.store.database import Database
-from tests.postgres.promises.test_accepted import certified
-from tests.support.hops.accepting_desk import AcceptingDesk
+from tests.support.hops.accepting_desk import AcceptingDesk, certified
 
 
 @pytest.fixture

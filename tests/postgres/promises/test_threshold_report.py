@@ -79,6 +79,7 @@ def test_before_any_output_at_least_as_many_are_named_as_the_test_takes(desk: Ac
     text = run(desk, tmp_path).stdout
     assert "no curve: no output with a confidence came in that counts" in text
     assert "\nnone\n" not in text
+    assert "3.75                1,810     3,375" in text
 
 
 def test_the_report_says_where_the_test_begins_and_when_it_looks(desk: AcceptingDesk, tmp_path: Path) -> None:
@@ -122,6 +123,8 @@ def test_revoking_needs_a_reason_and_a_certificate_that_exists(desk: AcceptingDe
     assert "outputs go back to people." in done.stderr
     assert "nothing passes unseen" in done.stdout
     assert "ended: revoked: the labels were swapped" in done.stdout
+    assert "UTC count: then an earlier certificate of this model was revoked or withdrawn." in done.stdout
+    assert json.loads(run(desk, tmp_path, "--json").stdout)["since"] is not None
     again = run(desk, tmp_path, "--revoke", str(made.id)[:8], "--why", "again")
     assert (again.exit_code, "was revoked already, by ada" in again.stderr) == (2, True)
 

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import ViewportSize, expect
 
+from labelloop.store.tables import loops
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
 from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_tables_are_whole
 from tests.support.review.review_house import XSS, House
@@ -44,6 +45,10 @@ def test_the_pages_can_be_read_on_a_laptop_and_a_phone_and_the_loop_leads_to_the
         expect(page.locator("h1")).to_have_text("How often texts is incorrect")
         assert page.locator(f".chart.{size} svg:visible").count() == 1
         page.get_by_text("Weeks as a table").click()
+        check_tables_are_whole(page)
+        check(page)
+        page.goto(f"{desk.base}/review/loops/texts/progress")
+        check_tables_are_whole(page)
         check(page)
         page.goto(f"{desk.base}/review/loops/answers")
         page.get_by_role("link", name="Is the judge right?").click()
@@ -71,7 +76,14 @@ def test_the_same_is_there_as_json(house: House) -> None:
     refused = client.get("/v1/review/loops/texts/judge", headers=house.bearer())
     assert refused.status_code == 404
     assert "loop texts has no judge" in refused.text
+    refused = client.get("/v1/review/loops/digits/judge", headers=house.bearer())
+    assert 'add `judge: {positive: "0"}` to its loop.yaml' in refused.get_json()["error"], "YAML reads 0 as a number"
     assert house.logged_in().get("/review/loops/digits/accuracy").status_code == 200
+    with house.database.transaction() as conn:
+        loops.register(conn, judge_spec().model_copy(update={"name": "new"}))
+    page = house.logged_in().get("/review/loops/new/accuracy").text
+    assert "so there is nothing to estimate." in page
+    assert "<h2>All that is known</h2>" not in page, "no heading without a sentence"
 
 
 def test_json_can_name_the_judge_and_unknown_parameters_and_values_are_refused(house: House) -> None:

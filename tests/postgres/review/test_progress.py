@@ -173,10 +173,11 @@ def test_outputs_that_the_newest_version_has_not_ranked_are_counted_as_waiting(h
         conn.execute("update pool set ranker = 'pipeline' where loop = 'digits'")
         said = progress_report(conn, "digits")["stopping"][-1]["words"]
         assert row["n"] > 0
-        assert f"the newest version has ranked 0 of the {row['n']:,} waiting outputs; at least 30 are needed" in said
+        waiting = f"the {row['n']:,} waiting outputs of the rule lane"
+        assert f"the newest version has ranked 0 of {waiting}; at least 30 are needed" in said
         conn.execute("update retrain_runs set status = 'failed', why = 'test' where loop = 'digits'")
         said = progress_report(conn, "digits")["stopping"][-1]["words"]
-    assert f"no version has been trained, so none has ranked the {row['n']:,} waiting outputs" in said
+    assert f"no version has been trained, so none has ranked {waiting}" in said
 
 
 def test_the_page_the_json_and_the_loops_page_say_the_same(house: House) -> None:

@@ -33,6 +33,9 @@ def test_the_page_shows_the_curve_and_the_certificate(desk: Desk) -> None:
         assert page.locator(".chart.wide svg:visible").count() == 1
         assert page.get_by_role("cell", name="yes").count() > 3
         check(page)
+        page.get_by_role("link", name="Show a curve of each label too").click()
+        page.get_by_role("region", name="Incorrect answers by confidence, label eel").wait_for()
+        check(page)
     with desk.page(PHONE, "dark") as page:
         desk.log_in(page)
         page.goto(f"{desk.base}/review/loops/pets/threshold")
@@ -52,7 +55,7 @@ def test_the_page_says_where_the_test_begins_and_cuts_no_column(desk: Desk) -> N
     with desk.page() as page:
         desk.log_in(page)
         page.goto(f"{desk.base}/review/loops/pets/threshold")
-        page.get_by_text("It does not decide what passes: the test does. The test begins at").wait_for()
+        page.get_by_text("It does not decide what passes: the test does. The test would now begin at").wait_for()
         assert page.get_by_text("The promise can be kept as far as").count() == 0
         assert page.get_by_role("cell", name="no", exact=True).count() > 3
         region = page.get_by_role("region", name="Certificates that ended, newest first")
@@ -68,6 +71,9 @@ def test_the_page_has_the_rules_of_the_others_and_the_same_as_json(house: House)
     shown = client.get("/review/loops/digits/threshold")
     assert shown.status_code == 200
     assert "This loop makes no promise about what passes unseen." in shown.text
+    assert "It would promise: of what passes unseen at most 5 % is incorrect" in shown.text
+    assert "The promise: " not in shown.text
+    assert ">1,810<" in shown.text
     assert client.get("/review/loops/nothing/threshold").status_code == 404
     told = client.get("/v1/review/loops/digits/threshold", headers=house.bearer("otto")).get_json()
     assert (told["loop"], told["promise"]["is_set"], told["certificate"]) == ("digits", False, None)
@@ -87,13 +93,17 @@ def test_a_curve_of_each_label_is_on_the_page_and_in_the_json_where_it_is_asked_
     assert 'href="/review/loops/pets/threshold?by=label"' in page
     page = browser.get("/review/loops/pets/threshold?by=label").text
     assert page.count("<h2>Label ") == 3
+    assert "the test does. The test begins at " in page
     assert "?by=label" not in page, "nothing more to show"
     with house.database.transaction() as conn:
         loops.register(conn, loop("stars"))
+        loops.register(conn, loop("tags"))
+    assert "?by=label" not in browser.get("/review/loops/tags/threshold").text
     for address, said in (
         ("pets/threshold?by=week", "there are no curves by 'week'; there are curves by: label"),
         ("pets/threshold?of=label", "this report has no parameter 'of'; it takes: by"),
         ("stars/threshold?by=label", "no curve of each label: the answer of loop 'stars' is "),
+        ("tags/threshold?by=label", "no curve of each label: the answer of loop 'tags' is several labels"),
     ):
         refused = client.get(f"/v1/review/loops/{address}", headers=house.bearer())
         assert (refused.status_code, said in refused.get_json()["error"]) == (400, True), refused.text

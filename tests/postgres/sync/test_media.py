@@ -110,10 +110,10 @@ def test_an_answer_to_a_held_output_counts_and_it_does_not_wait_again(
 def test_a_signature_that_expires_while_it_waits_is_looked_at_again(
     database: Database, settings: Settings, spec: LoopSpec, served: Media
 ) -> None:
-    at = time.gmtime(time.time() - 57)
+    at = time.gmtime(time.time() - 54)  # six seconds are enough for the first look on a busy machine
     query = f"X-Amz-Date={time.strftime('%Y%m%dT%H%M%SZ', at)}&X-Amz-Expires=60&X-Amz-Signature=a"
     submit(database, spec, {"a": served.at(f"cors/a.png?{query}")}, sound=None)
     assert look(database, settings, spec) == Report(looked_at=1)
-    time.sleep(4)
+    time.sleep(7)
     assert look(database, settings, spec) == Report(looked_at=1, held=1)
     assert "X-Amz" not in str(states(database)["a"][1]), "the signature is not told"

@@ -109,7 +109,7 @@ def test_the_watch_returns_at_once_and_ends_when_it_is_told(
     began = time.monotonic()
     asyncio.run(watch.look())
     asyncio.run(watch.look())
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5, "less than one silent host takes"
     assert sum(thread.name == "media" for thread in threading.enumerate()) == 1
     watch.stop()
     assert watch._thread is not None

@@ -155,7 +155,7 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
         assert run.status == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
-        assert "backend.encode.child" in " ".join(jobs_of_ours().values()), "it has encoded the waiting texts"
+        until(lambda: "backend.encode.child" in " ".join(jobs_of_ours().values()), within_s=30)  # it encodes texts
     assert not jobs_of_ours(), "the worker has ended, and so have the processes of its jobs"
     line.close()
     with database.transaction() as conn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from sync.push.batches import adopt
 from sync.push.budget import pass_over
 from sync.push.push import _claim
 
+DAY_S = 86_400
 RULE_ONLY = "holdout: 0, audit: 0, queue: {window: 1000, diversity: 0}"
 SHARES = "control: 0.1, audit: 0.1, holdout: 0.2, gold: 0.1"
 MIXED = f"holdout: 0.3, audit: 0.3, queue: {{window: 1000, diversity: 0, {SHARES}}}"
@@ -29,6 +31,9 @@ class Days:
         self.database = database
         self.spec = spec(limits, rest)
         self._ids = iter(range(1, 100_000))
+        left_s = DAY_S - time.time() % DAY_S
+        if left_s < 20:  # else a new day would begin in the middle of the test
+            time.sleep(left_s + 0.1)
         with database.transaction() as conn:
             loops.register(conn, self.spec)
             conn.execute(

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page
 
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from sync.intake import taking
 from tests.support.review.browser import a_browser
+from tests.support.review.editor import first_task
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 
@@ -55,17 +56,7 @@ def task_of(
         with database.transaction() as conn:
             taking.take(conn, spec, [(1, line.encode())])
         loop.push()
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(90_000)
-        page.goto(f"{label_studio.url}/user/login/")
-        page.fill("input[name=email]", label_studio.email)
-        page.fill("input[name=password]", label_studio.password)
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url(lambda url: "login" not in url)
-        page.goto(f"{label_studio.url}/projects/{loop.project_id}/data")
-        page.get_by_text("Label All Tasks").click()
-        expect(page.get_by_label("Submit current annotation")).to_be_visible()
-        yield loop, page
+        yield loop, first_task(browser, loop, label_studio)
 
 
 @contextmanager

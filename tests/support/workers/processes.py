@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 JOBS = ("backend.encode.", "backend.report.", "backend.train.")
 """Beginnings of the modules that a job of the worker runs in a process of their own."""
@@ -23,6 +26,20 @@ def gone(pid: int) -> bool:
     with suppress(FileNotFoundError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     return True
+
+
+def sockets(process: psutil.Process) -> list[Any]:
+    """Its sockets of the internet; none if it has ended meanwhile, as a process of Postgres does with its client."""
+    with suppress(psutil.NoSuchProcess):
+        return list(process.net_connections("inet"))
+    return []
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command; none if it has ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return list(process.cmdline())
+    return []
 
 
 def jobs_of_ours() -> dict[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.promises.crowd import Crowd, arranged, asked, coverage, differing, majority, weighed
+from benchmarks.promises.crowd import Crowd, arranged, asked, coverage, differing, half_width, majority, weighed
 from labelloop.answers.consensus import unsettles, wants_more
 from labelloop.answers.feedback import Answer
 
@@ -44,6 +44,18 @@ def test_nobody_is_asked_about_what_is_sure_or_beyond_the_most(crowd: Crowd) -> 
     all_ = asked(crowd, 1, 5.0, most=5, sure=0.95)
     assert 400 < all_.answers < 1500
     assert all_.right.mean() > 0.95
+
+
+def test_items_that_the_same_people_answered_count_as_one() -> None:
+    item, person = np.repeat(np.arange(4), 2), np.array([0, 1, 1, 0, 2, 1, 2, 0])
+    label, truth = np.zeros(8, dtype=int), np.array([0, 0, -1, 0])
+    crowd = arranged(item, person, label, truth, 3, 2, np.random.default_rng(3))
+    assert crowd.team.tolist() == [0, 0, 1], "the third item has no known truth"
+    values = np.random.default_rng(3).normal(size=50)
+    alone = half_width(values, np.arange(50))
+    assert alone == pytest.approx(1.96 * values.std(ddof=1) / 50**0.5)
+    twice = half_width(np.repeat(values, 2), np.repeat(np.arange(50), 2))
+    assert twice == pytest.approx(alone), "a repeated item says nothing new"
 
 
 def test_the_interval_of_a_persons_accuracy_holds_for_most_planted_people() -> None:

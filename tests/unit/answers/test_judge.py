@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import truescore
@@ -82,6 +84,41 @@ def test_the_rates_at_a_look_are_those_of_the_answers_up_to_it() -> None:
             there = judged(rows[:cut], outputs, rng)
             assert look == (there.tpr if truth else there.tnr)
             assert look in at_looks(rows[: cut + 3], outputs, (look.answers,))[name], "later answers change nothing"
+
+
+def edited(rng: np.random.Generator) -> list[Compared]:
+    """Answers to 150 outputs, some of which are changed or taken back later."""
+    rows = list[Compared]()
+    for i in range(220):
+        output = i if i < 60 or rng.random() < 0.6 else int(rng.integers(60))
+        people = None if output < i and rng.random() < 0.3 else bool(rng.random() < 0.5)
+        rows.append(Compared(output % 3 == 0, str(output // 4), output % 5 > 0, people, output))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_that_replace_others_change_no_earlier_look(seed: int) -> None:
+    rows, outputs = edited(np.random.default_rng(seed)), {True: Outputs(300, 200), False: Outputs(900, 700)}
+    sizes = (5, 10, 20, 30, 40, 60)
+    last: dict[str, list[Share]] = {"tpr": [], "tnr": []}
+    for cut in range(len(rows) + 1):
+        now = at_looks(rows[:cut], outputs, sizes)
+        for name, (*looks, share) in now.items():
+            for look, then in zip(looks, last[name], strict=False):
+                assert astuple(look) == pytest.approx(astuple(then)), "what was seen at a look stays"
+            assert share == getattr(judged(rows[:cut], outputs, np.random.default_rng(0)), name)
+            assert all(look == share for look in looks[len(last[name]) :]), "it is made when its number is reached"
+            last[name] = looks
+    assert len(last["tpr"]) > 4
+
+
+def test_the_newest_answer_of_an_output_counts_and_one_that_was_taken_back_does_not() -> None:
+    rows = [Compared(False, str(i), True, True, i) for i in range(4)]
+    rows += [Compared(False, "0", True, False, 0), Compared(False, "1", True, None, 1)]
+    rows += [Compared(False, "0", True, True, 0), Compared(False, "2", True, False, 2)]
+    found = at_looks(rows, {False: Outputs(10, 10)}, (1, 3, 4))
+    assert [(share.answers, share.value) for share in found["tpr"]] == [(1, 1.0), (3, 1.0), (4, 1.0), (2, 1.0)]
+    assert [(share.answers, share.value) for share in found["tnr"]] == [(1, 0.0), (1, 0.0)]
 
 
 def test_without_answers_there_is_no_look() -> None:

@@ -19,7 +19,7 @@ from backend.encode import encoder
 from backend.encode.children import Children, Stopped
 from backend.encode.encoder import checked
 from labelloop.errors import Failed, SettingsError
-from labelloop.process import priority
+from labelloop.process import priority, rooms
 from tests.support.hops.encoders import model2vec_folder, onnx_folder
 from tests.support.judged_loop import _training_takes_its_turn as _training_takes_its_turn
 
@@ -147,7 +147,7 @@ def test_a_child_that_ends_within_its_reply_is_an_error(
     words: str, reply: str, mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = f"import sys; sys.stdin.readline(); sys.stdout.write({reply!r}); sys.exit(7)"
-    monkeypatch.setattr(module.rooms, "python", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(rooms, "python", lambda *_: [sys.executable, "-c", code])
     with (
         Children(threading.Event(), most=1) as children,
         pytest.raises(Failed, match="the encoding process ended with status 7"),

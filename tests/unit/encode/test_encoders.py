@@ -186,7 +186,7 @@ NOT_FINITE = np.full_like(VECTORS, np.inf)
     [
         (lambda folder: "minilm", "no sentence encoder 'minilm': leave it out for the default, or give an absolute"),
         (lambda folder: str(folder / "nowhere"), "is no folder and no .onnx file"),
-        (lambda folder: str(folder / "nowhere.onnx"), "needs the file tokenizer.json beside it"),
+        (lambda folder: str(folder / "nowhere.onnx"), "there is no sentence encoder '.*/nowhere.onnx': no such file"),
         (lambda folder: str(onnx_folder(folder / "w", words=False)), "needs the file tokenizer.json beside it"),
         (lambda folder: str(onnx_folder(folder / "w", takes="pixels")), "takes pixels; a model of sentences takes"),
         (lambda folder: str(onnx_folder(folder / "w", NOT_FINITE)), "cannot encode 'a' .*numbers that are not finite"),

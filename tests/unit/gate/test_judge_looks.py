@@ -132,6 +132,12 @@ def test_a_class_at_the_floor_passes_as_rarely_if_large_groups_come_late(size: i
     assert passed / 200 < RISK + 0.03, "two standard errors are 3 %"
 
 
+def test_the_next_look_is_one_that_was_not_made_yet_if_answers_were_taken_back() -> None:
+    seen = [Seen(size, float(size), 0.9) for size in SIZES if size <= 54]
+    found = examine(seen, Seen(50, 50.0, 0.9), 0.8)
+    assert (found.answers, found.next) == (50, 64)
+
+
 def test_answers_must_tell_as_much_at_six_looks_in_a_row() -> None:
     tells = [(15, 15.0), (18, 9.0), *((n, float(n)) for n in SIZES[2:8])]
     effective = []

@@ -32,6 +32,7 @@ def test_a_loop_that_names_neither_has_the_hash_that_it_always_had() -> None:
         ("  opinions: {most: 3, sure: 0.9}\n", "leave it out, or take `consensus: dawid-skene`"),
         ("  overlap: 2\n  opinions: {most: 3, budget: 2}\n", "above 2 (overlap) and at most 3 (most); it is 2"),
         ("  opinions: {most: 3, budget: 3.5}\n", "at most 3 (most); it is 3.5"),
+        ("  opinions: {most: 3, budget: 0.5}\n", "opinions.budget: should be greater than 1, not 0.5"),
         ("  opinions: {most: 3}\n  queue: {second: 0.1}\n", "opinions and queue.second both ask more people"),
         ("  consensus: dawid_skene\n", "dawid-skene"),
         ("  opinions: {}\n", "most"),

@@ -61,7 +61,7 @@ def test_what_cannot_be_blind_is_refused_with_the_reason() -> None:
         loop(", judge: {positive: pas}")
     with pytest.raises(SpecError, match=r"judge\.floor: should be less than 1, not 1\.2"):
         loop(", judge: {positive: pass, floor: 1.2}")
-    with pytest.raises(SpecError, match="needs correction"):
+    with pytest.raises(SpecError, match=r"queue\.blind: .*must name one: add correction to `fields` of the action"):
         loop(", queue: {blind: 0.1}, actions: [{fields: [approval]}]")
     with pytest.raises(SpecError, match=r"queue\.blind: should be less than or equal to 1"):
         loop(", queue: {blind: 50}")
