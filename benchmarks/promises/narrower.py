@@ -39,7 +39,7 @@ CAME_IN = 10_000
 SENT = 0.25
 """Share of the outputs, the least confident, that the trigger sends."""
 SIZES = (200, 500, 1_500)
-OTHERS = ((0.05, 0.15), (0.1, 0.6), (0.12, 0.4), (0.3, 0.8))
+UNTRIED = ((0.05, 0.15), (0.1, 0.6), (0.12, 0.4), (0.3, 0.8))
 """Planted models on which the rule was not chosen: their error rate, and the first parameter of the doubts' beta."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEAD = (
@@ -82,7 +82,7 @@ def _streams(data: Path | None) -> Iterator[tuple[str, Stream]]:
         claimed = np.maximum(0.0, doubt - 0.06)
         yield f"over-confident by 6 points, {100 - 100 * rate:.0f} % correct", Stream(claimed, None, doubt)
     apart = np.random.default_rng([SEED, 1])
-    for rate, first in OTHERS:
+    for rate, first in UNTRIED:
         doubt = apart.beta(first, first * (1.0 - rate) / rate, CAME_IN)
         yield f"another planted model, {100 - 100 * rate:.0f} % correct", Stream(doubt, None, doubt)
     for name, labelled in labelled_sets(SETS, data):
