@@ -72,6 +72,8 @@ class Look:
     number: int = 1
     parts: Mapping[str, Part] = field(default_factory=dict)
     """By label, or by ALL."""
+    since: datetime | None = None
+    """Only outputs that came in after this time count; None for all."""
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -167,7 +169,7 @@ def look_at(conn: Conn, spec: LoopSpec, who: Labeller, *, begin: bool = False) -
     if test is None and begin and len(rows) >= looks.SIZES[0]:
         test = trials.begin(conn, spec.name, who, basis, number, thresholds, since)
     parts = {label: known.part(label, thresholds.get(label, ()), each, len(rows)) for label in known.labels}
-    return Look(who, test, len(rows), alpha, number, parts)
+    return Look(who, test, len(rows), alpha, number, parts, since)
 
 
 def loss_of(config: LabelingConfig, row: Scored) -> float | None:
