@@ -243,10 +243,7 @@ def _overtaken(spec: LoopSpec, now: Certificate, who: Labeller | None) -> str | 
 
 
 def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
-    """Return the reason if outputs that came since the certificate was made have more errors: all, or those of a label.
-
-    With `by: label` it holds for each of its labels on its own.
-    """
+    """Return the reason if outputs since the certificate was made have more errors: all that pass, or one label's."""
     each = {label: _later(part, now, label) for label, part in found.parts.items() if label in now.thresholds}
     together = {ALL: (sum(n for n, _ in each.values()), sum(wrong for _, wrong in each.values()))}
     for label, (n, wrong) in (together | each).items():

@@ -86,10 +86,10 @@ def select(
     and leaves out those that must not come.
 
     With diversity 0, or without features, these are the n best by utility. Otherwise near-duplicates of each other or
-    of open and recent tasks come last. Each of the others covers most of the utility that open tasks and earlier picks
-    do not cover. The most useful of all comes first, unless an open task covers it. An item that
-    cannot be read is similar to nothing. If utilities are all alike (FLAT), the most typical of the largest groups
-    come first, and recent tasks cover as well. Nothing is drawn, so `seed` makes no difference.
+    of open and recent tasks come last. Each of the others covers most of the utility that open and recent tasks and
+    earlier picks do not cover. The most useful of all comes first, unless an open or recent task covers it. An item
+    that cannot be read is similar to nothing. If utilities are all alike (FLAT), the most typical of the largest groups
+    come first, each standing for fewer. Nothing is drawn, so `seed` makes no difference.
     """
     utilities = np.array([candidate.utility for candidate in candidates], dtype=np.float64)
     wide = reach(n + len(open_ or ()), diversity)
@@ -114,7 +114,7 @@ def select(
     first, again = _first_of_groups(order, features.groups, shown)
     found = _leading(utilities[first], wide)
     first, flat = first[: len(found)], _flat(found)
-    # An open task already covers what is like it. If no model knows anything yet, recent tasks do so as well.
+    # Recent tasks cover as open ones do. If no model knows anything yet, they take a share of the candidates too.
     covering = _readable(features, open_, recent if flat else None)
     lately, readable = _readable(features, recent), features.readable[first]
     with one_thread:

@@ -32,8 +32,9 @@ def spread(
     How well a candidate is covered is a Gaussian of its distance to the nearest open task (`covering`) or earlier
     place. Each place is one that raises the coverage most, weighted by utility. So it is useful, and like other
     useful ones. With equal utilities, the typical ones of the largest groups come first.
-    The most useful of all comes first, unless an open task covers it. The farther the `recent` tasks are from each
-    other, the wider is the Gaussian: with few answers each task stands for many candidates.
+    The most useful of all comes first, unless an open or recent task covers it. The farther the `recent` tasks are
+    from each other, the wider is the Gaussian: with few answers each task stands for many candidates. Recent tasks
+    cover too, by the narrowest Gaussian: most are answered, so the utilities already hold what they taught.
 
     Bae, Oliveira and Sutherland 2025, "Uncertainty Herding: one active learning method for all label budgets",
     section 3, among the best candidates only and with a width of our own.
@@ -43,9 +44,12 @@ def spread(
         yield from range(m)
         return
     apart = squares(vectors, vectors)
-    width = _width(apart[readable][:, readable], m / max(1, n + len(covering)), recent)
+    widest = _widest(apart[readable][:, readable], m / max(1, n + len(covering)))
+    width = _width(widest, recent)
     kernel = np.exp(apart / -width, out=apart)
     covered = np.exp(squares(vectors, covering) / -width).max(axis=1, initial=0)
+    lately = np.exp(squares(vectors, recent) / -(LEAST * widest)).max(axis=1, initial=0)
+    covered = np.maximum(covered, lately)
     # An item that cannot be read is like no other. The most useful of these counts as one with an average surrounding.
     kernel[~readable], kernel[:, ~readable], covered[~readable] = 0, 0, 0
     equal = utilities[0] == utilities[-1]
@@ -74,14 +78,17 @@ def _weights(utilities: npt.NDArray[np.floating]) -> Vectors:
     return np.asarray(found / max(float(found[0]), 1 / UTMOST), dtype=np.float32)
 
 
-def _width(apart: Vectors, each: float, recent: Vectors) -> float:
+def _widest(apart: Vectors, each: float) -> float:
+    """Return the square of the mean distance within which a candidate has `each` neighbours."""
+    nth = min(max(1, round(each)), len(apart) - 1)
+    return max(float(np.sqrt(np.partition(apart, nth, axis=1)[:, nth]).mean()) ** 2, 1e-12)
+
+
+def _width(widest: float, recent: Vectors) -> float:
     """Return the squared distance at which coverage falls to 1/e.
 
-    It is half the mean squared distance of a recent task to the nearest other one. The largest width is the mean
-    distance within which a candidate has `each` neighbours.
+    It is half the mean squared distance of a recent task to the nearest other one, within the limits.
     """
-    nth = min(max(1, round(each)), len(apart) - 1)
-    widest = max(float(np.sqrt(np.partition(apart, nth, axis=1)[:, nth]).mean()) ** 2, 1e-12)
     if len(recent) < 2:
         return widest
     among = squares(recent, recent)

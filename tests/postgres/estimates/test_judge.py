@@ -251,7 +251,7 @@ def test_a_third_label_is_not_the_positive_one(database: Database) -> None:
 def test_a_loop_without_a_judge_says_what_to_write(database: Database) -> None:
     with database.transaction() as conn:
         loops.register(conn, texts_spec())
-        with pytest.raises(UsageError, match=r"add `judge: \{positive: ham\}` to its loop.yaml"):
+        with pytest.raises(UsageError, match=r'add `judge: \{positive: "ham"\}` to its loop.yaml'):
             judge_report(conn, "texts")
         with pytest.raises(UsageError, match="no loop 'nothing'"):
             judge_report(conn, "nothing")

@@ -137,6 +137,13 @@ def test_a_top_up_comes_from_what_open_tasks_do_not_cover() -> None:
     assert numbers(picks) == [20]
 
 
+def test_what_recent_tasks_cover_comes_after_what_they_do_not() -> None:
+    rows = blobs([10, 10, 10])
+    waiting, recent = split(features(np.concatenate([rows, rows[[0, 10]] + 0.01])), 30, 2)
+    picks = select(candidates(np.linspace(1, 0.5, 30)), 1, diversity=1, features=waiting, recent=recent)
+    assert numbers(picks) == [20]
+
+
 def test_variety_is_sought_among_the_useful_only() -> None:
     # At 5 places and diversity 0.35 the 28 best are candidates: the odd one out is too dull to be asked about.
     rows = blobs([99, 1])
@@ -210,9 +217,9 @@ def test_the_reason_says_what_the_clusters_say() -> None:
     waiting, recent = split(all_, 48, 3)
     picks = select(candidates(np.linspace(1, 0.5, 48)), 3, diversity=1, features=waiting, recent=recent)
     assert [pick.why_also for pick in picks] == [
+        "unlike the last 3",
+        "unlike the last 3",
         "like 39 other waiting outputs",
-        "unlike the last 3",
-        "unlike the last 3",
     ]
 
 

@@ -45,6 +45,8 @@ def test_no_place_but_the_first_is_far_behind_the_best_by_covered_utility(seed: 
     widest = np.sort(np.sqrt(away), axis=1)[:, 4].mean() ** 2  # 40 candidates for 8 places and 2 open tasks
     width = np.clip(among.min(1).mean() / 2, spread_module.LEAST * widest, widest)
     covered = np.exp(-((vectors[:, None] - stands[None]) ** 2).sum(2) / width).max(1)
+    narrow = spread_module.LEAST * widest
+    covered = np.maximum(covered, np.exp(-((vectors[:, None] - recent[None]) ** 2).sum(2) / narrow).max(1))
     for turn, place in enumerate(islice(spread(vectors, np.ones(40, bool), utilities, 8, stands, recent), 8)):
         by_each = [float(utilities @ np.maximum(row, covered)) for row in np.exp(-away / width)]
         gains = np.array(by_each) - float(utilities @ covered)
