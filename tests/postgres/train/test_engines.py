@@ -56,7 +56,8 @@ def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, set
 
     assert prelabel(database, spec.name, settings.models_dir) == 160
     local = waiting(database)
-    assert local["item-159"] == before["item-159"] | {"pair": target(database, spec.name)}, "it cannot be read"
+    unread = {"pair": target(database, spec.name), "confidence": None}
+    assert local["item-159"] == before["item-159"] | unread, "it cannot be read"
     champion_says = fitted("images", data[:60], truths[:60], field="image").predict(data[:-1]).proba
     assert champion_says is not None
     second, first = np.sort(champion_says, axis=1)[:, -2:].T
