@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from labelloop.errors import Ambiguous, Refused
@@ -116,30 +117,25 @@ class Tasks(Listing):
         """Let `overlap` people answer the task, and serve it again unless it is `done`. Does nothing to a task that is
         gone.
         """
-        try:
-            with self._clear(f"the opening of task {task_id}", write=True):
-                self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": done})
-        except Refused as exc:
-            if exc.status != 404:
-                raise
+        with _unless_gone(), self._clear(f"the opening of task {task_id}", write=True):
+            self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": done})
 
     def delete_task(self, task_id: TaskId) -> None:
         """Delete the task. A second call changes nothing, even at the same time."""
-        try:
-            with self._clear(f"the deletion of task {task_id}", write=True):
-                self._ls.tasks.delete(str(task_id), request_options=WRITE)
-        except Refused as exc:
-            if exc.status != 404:
-                raise
-        except Ambiguous:  # also what Label Studio makes of a task that another call deletes at this moment
-            if self._is_there(task_id):
+        with _unless_gone():
+            try:
+                with self._clear(f"the deletion of task {task_id}", write=True):
+                    self._ls.tasks.delete(str(task_id), request_options=WRITE)
+            except Ambiguous:  # also what Label Studio makes of a task that another call deletes at this moment
+                self._get(f"api/tasks/{task_id}/")
                 raise
 
-    def _is_there(self, task_id: TaskId) -> bool:
-        try:
-            self._get(f"api/tasks/{task_id}/")
-        except Refused as exc:
-            if exc.status != 404:
-                raise
-            return False
-        return True
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Take the refusal of a task that is gone as done."""
+    try:
+        yield
+    except Refused as exc:
+        if exc.status != 404:
+            raise
