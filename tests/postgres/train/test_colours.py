@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,24 +21,15 @@ from labelloop.selection.features import IN_COLOUR, IN_GREY, PNG, colours, open_
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs
-from tests.support.backend_factory import answer, settings_for, submit
+from tests.support.backend_factory import answer, submit
+from tests.support.hops.photos import _served as _served
+from tests.support.hops.photos import _settings as _settings
 from tests.support.hops.photos import spec_of
 from tests.support.hops.retraining import claimed
-from tests.support.network.picture_server import Pictures, coloured, pictures
+from tests.support.network.picture_server import Pictures, coloured
 
 COLOURS = "{features: pretrained, size: 32}"
 GREY = "{features: pretrained, size: 32, colour: false}"
-
-
-@pytest.fixture
-def served() -> Iterator[Pictures]:
-    with pictures() as found:
-        yield found
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return replace(settings_for(database_url, tmp_path), fetch_private="127.0.0.1")
 
 
 def squares(served: Pictures, n: int) -> tuple[list[dict[str, Any]], list[str]]:
