@@ -117,6 +117,7 @@ def test_a_transcription_is_shown_changed_and_stored(database: Database, label_s
         assert [(row["shown"], row["given"]) for row in found["words"]] == [("", "שלום"), ("siad", "said")]
 
 
+@pytest.mark.timeout(600)  # nine pages, each of which takes 20 s on a page that is slowed six times
 def test_a_number_in_place_of_a_text_is_read_as_people_see_it(
     database: Database, label_studio: LabelStudio, page: Page
 ) -> None:
