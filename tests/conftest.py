@@ -23,8 +23,10 @@ from tests.support.servers import PATIENT, LabelStudio, a_database, a_postgres
 from tests.support.shared import Shared, ask_for, turn, wanted
 from tests.support.workers.processes import jobs_of_ours
 
-# The time of an example depends more on the machine than on the tested code.
-hypothesis_settings.register_profile("labelloop", deadline=None)
+# The time of an example depends more on the machine than on the tested code. Two runs of one commit try the same
+# examples, so that neither fails by chance; `--hypothesis-profile explore` tries others.
+hypothesis_settings.register_profile("labelloop", deadline=None, derandomize=True)
+hypothesis_settings.register_profile("explore", deadline=None)
 hypothesis_settings.load_profile("labelloop")
 
 
