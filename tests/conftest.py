@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-from tests.support.servers import LabelStudio, a_database, a_postgres
-from tests.support.shared import Shared, ask_for, wanted
+from tests.support.servers import PATIENT, LabelStudio, a_database, a_postgres
+from tests.support.shared import Shared, ask_for, turn, wanted
 from tests.support.workers.processes import jobs_of_ours
 
-# The time of an example depends more on the machine than on the tested code.
-hypothesis_settings.register_profile("labelloop", deadline=None)
+# The time of an example depends more on the machine than on the tested code. Two runs of one commit try the same
+# examples, so that neither fails by chance; `--hypothesis-profile explore` tries others.
+hypothesis_settings.register_profile("labelloop", deadline=None, derandomize=True)
+hypothesis_settings.register_profile("explore", deadline=None)
 hypothesis_settings.load_profile("labelloop")
 
 
@@ -63,6 +65,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shared = getattr(config, "workerinput", {}).get("shared")
     if shared is not None and waiting and not os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
         ask_for(Path(shared))  # it is up when the first test needs it
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before the time limit of the test begins to run
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give a test that deletes a project Label Studio for itself: meanwhile that counts nobody's annotations."""
+    shared = getattr(item.config, "workerinput", {}).get("shared")
+    if shared is None or "label_studio" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    with turn(Path(shared), alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -128,7 +140,7 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     from console.local.label_studio import running
 
     folder: Path = tmp_path_factory.mktemp("label-studio")
-    with running(folder, postgres_url=request.getfixturevalue("postgres_url")) as server:
+    with running(folder, postgres_url=request.getfixturevalue("postgres_url"), extra_env=PATIENT) as server:
         yield LabelStudio(server.url, server.account.token, server.account.email, server.account.password)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from backend.encode.inputs import with_inputs_in
 from backend.learners import Learner
@@ -62,7 +63,7 @@ def beside_answers(
 
     found = retrying(gather)
     rows, _ = with_known_labels(spec, found.rows)
-    rows = with_inputs_in(database, settings, spec, rows)
+    rows = retrying(partial(with_inputs_in, database, settings, spec, rows))
     rows, _ = without_leaks(rows, cut.held_out, None if spec.learner.reads == "tabular" else field_of(spec))
     rows, _ = readable(learner, rows)
     least = min((row.weight for row in cut.training), default=ONE_PERSON)

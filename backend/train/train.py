@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -145,12 +146,12 @@ def train(
         if isinstance(found, tuple):
             version, trained_on, judged = found
             # Before copies are looked for: pictures are compared by their content.
-            judged = with_inputs_in(database, settings, spec, judged)
-            trained_on = with_inputs_in(database, settings, spec, trained_on)
+            judged = retrying(partial(with_inputs_in, database, settings, spec, judged))
+            trained_on = retrying(partial(with_inputs_in, database, settings, spec, trained_on))
             judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             report(STEPS[5], 5, len(STEPS))
             return judge_again(database, models_dir, run, version, judged, notes)
-        found = with_inputs_in(database, settings, spec, found)
+        found = retrying(partial(with_inputs_in, database, settings, spec, found))
         return _train(database, settings, models_dir, run, spec, found, report)
 
 

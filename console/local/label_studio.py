@@ -192,10 +192,12 @@ def database_for(server_url: str, name: str) -> str:
 
 
 @contextmanager
-def running(folder: Path, *, postgres_url: str = "") -> Iterator[LabelStudio]:
+def running(
+    folder: Path, *, postgres_url: str = "", extra_env: Mapping[str, str] | None = None
+) -> Iterator[LabelStudio]:
     """Run a server for the length of the `with`, without a supervisor; on the given Postgres if it can be used."""
     url = database_for(postgres_url, f"label_studio_{secrets.token_hex(6)}") if postgres_url else ""
-    server = LabelStudio(folder, database_url=url)
+    server = LabelStudio(folder, database_url=url, extra_env=extra_env)
     server.prepare()
     command = server.command()
     with (server.folder / "server.log").open("ab") as log:

@@ -27,6 +27,8 @@ from tests.support.up import CHILDREN, Up, all_work, cli, down, lives, newest_wo
 from tests.support.workers.processes import sockets, words
 
 pytestmark = pytest.mark.timeout(400)
+PATIENCE_S = 60
+"""Time limit of a request; httpx's own 5 s are too few where two `up` and other tests are at work."""
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +64,13 @@ def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
     settings = running.settings
     with running.as_administrator as client:
         assert client.get("/api/current-user/whoami").json()["email"] == settings.label_studio_user
-    assert httpx.get(settings.sync_url + "/healthz").is_success
-    assert httpx.get(settings.sync_url + "/readyz", timeout=30).is_success
+    assert httpx.get(settings.sync_url + "/healthz", timeout=PATIENCE_S).is_success
+    until(lambda: httpx.get(settings.sync_url + "/readyz", timeout=PATIENCE_S).is_success, "ready")
     auth = (settings.backend_user, settings.backend_password)
-    assert httpx.get(settings.backend_url + "/health", auth=auth).is_success
+    assert httpx.get(settings.backend_url + "/health", auth=auth, timeout=PATIENCE_S).is_success
     review = settings.backend_url + "/v1/review/overview"
-    looked = httpx.get(review, headers={"Authorization": f"Bearer {settings.review_token}"}, timeout=30)
-    assert httpx.get(review).status_code == 401
+    looked = httpx.get(review, headers={"Authorization": f"Bearer {settings.review_token}"}, timeout=PATIENCE_S)
+    assert httpx.get(review, timeout=PATIENCE_S).status_code == 401
     with psycopg.connect(settings.database_url) as conn:
         names = {row[0] for row in conn.execute("select name from loops")}
     assert names == {file.parent.name for file in (ROOT / "labeling_configs").glob("*/loop.yaml")}
@@ -153,7 +155,8 @@ def test_anybody_with_the_link_from_invite_can_sign_up_until_it_is_reset(running
 
 def test_sign_up_is_closed_and_label_studio_calls_this_machine_only(running: Up) -> None:
     settings = running.settings
-    with httpx.Client(base_url=settings.label_studio_url, headers={"Referer": settings.label_studio_url}) as stranger:
+    here = {"Referer": settings.label_studio_url}
+    with httpx.Client(base_url=settings.label_studio_url, headers=here, timeout=PATIENCE_S) as stranger:
         page = stranger.get("/user/signup/").text
         secret = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
         account = {"email": "stranger@example.org", "password": "password-1", "csrfmiddlewaretoken": secret}
@@ -204,13 +207,15 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_goes_on_with_everything_in_
         form = '<View><Text name="t" value="$x"/></View>'
         project = client.post("/api/projects/", json={"title": "kept", "label_config": form}).json()["id"]
     addresses, settings = running.addresses, running.settings
+    setup = running.data_dir / "label-studio/init.log"
+    written = setup.stat().st_mtime_ns
     assert running.end(signal.SIGINT) == 0
     assert left_behind(running.data_dir) == []
     assert all(is_free(int(address.split(":")[-1].split("/")[0])) for address in addresses.values())
     running.start()
     running.ready()
     print(f"second start: up after {running.took_s:.0f} s")
-    assert running.took_s < 90  # nothing is installed or migrated again; the time itself is the README's
+    assert setup.stat().st_mtime_ns == written, "nothing is installed or migrated again"
     assert (running.addresses, running.settings) == (addresses, settings)
     with running.as_administrator as client:
         assert client.get(f"/api/projects/{project}/").json()["title"] == "kept"
@@ -233,7 +238,7 @@ def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, U
     assert outside.is_relative_to(SYSTEM_DATA_ROOT if os.geteuid() == 0 else running.data_dir)
     assert down(running) == 0
     assert running.process is not None
-    assert running.process.wait(60) == 0
+    assert running.process.wait(120) == 0
     assert left_behind(running.data_dir) == []
     assert not running.data_dir.exists()
     assert not outside.exists()

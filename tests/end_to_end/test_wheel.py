@@ -247,7 +247,7 @@ def test_up_runs_from_an_empty_folder_until_down_ends_it(server: Installed) -> N
         assert {row["loop"] for row in json.loads(status.stdout)} == loops, status.stderr
     finally:
         down = server.run("labelloop", "down", "--purge", "--data-dir", str(data_dir))
-        process.wait(60)
+        process.wait(120)
     assert (down.returncode, process.returncode) == (0, 0)
     assert left_behind(data_dir) == []
     assert not data_dir.exists()

@@ -53,7 +53,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
         settings = Settings.from_env({"LABELLOOP_DATA_DIR": str(data_dir)})
         _agrees(shown, settings)
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(60) == 0
+        assert demo.wait(120) == 0
         assert left_behind(data_dir) == []
     finally:
         demo.kill()

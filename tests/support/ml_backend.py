@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import runs
 from tests.support import backend_factory
 from tests.support.backend_factory import CONFIGS, answer, digits_loop, put_into_label_studio
+from tests.support.ports import free_address
 
 PASSWORD = "p"
 PROJECT = "30.1795451333"
@@ -63,8 +63,7 @@ def impatient() -> Flask:
 @contextmanager
 def gunicorn(settings: Settings, log: Path, **environ: str) -> Iterator[str]:
     """The backend as `labelloop up` runs it, for the length of a `with`; yields its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     words = services.gunicorn(services.BACKEND, address)
     words[1] = "tests.support.ml_backend:impatient()"
     with log.open("wb") as out:

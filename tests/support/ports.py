@@ -1,24 +1,43 @@
-"""Needs of a whole `up` in a test: free ports, and a Ctrl-C that is not ignored."""
+"""Free ports for the servers that tests start, and a Ctrl-C that is not ignored."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
+from collections.abc import Iterator
 
 from console.local.places import is_free
 
 
 def free_base() -> int:
-    """For --port-base: all that `up` wants from there on is free.
-
-    Each process of a parallel run has a range of its own: another test may look at the same moment.
-    """
-    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
+    """For --port-base: all that `up` wants from there on is free."""
     while True:
-        base = 20_000 + 1_000 * process + random.randrange(900)
+        base = _own_range(20_000) + random.randrange(900)
         if all(is_free(base + offset) for offset in (0, 1, 2, 80)):
             return base
+
+
+def free_address() -> str:
+    """Return host:port for a server that starts in a moment, or later again.
+
+    The kernel could give a port of its own range to another process before the server is up.
+    """
+    return next(f"127.0.0.1:{port}" for port in _TURN if is_free(port))
+
+
+def _own_range(begin: int) -> int:
+    """Each process of a parallel run has 1,000 ports of its own: another test may look at the same moment."""
+    return begin + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10)
+
+
+def _ports() -> Iterator[int]:
+    begin = random.randrange(1_000)
+    while True:
+        yield from (_own_range(10_000) + (begin + i) % 1_000 for i in range(1_000))
+
+
+_TURN = _ports()
 
 
 def heed_ctrl_c() -> None:

@@ -23,6 +23,10 @@ from labelloop.store.database import Database
 MEMORY = Path("/dev/shm")
 MEMORY_FREE = 2 * 2**30
 """Bytes that must be free in memory for the files of a Postgres to be there. A container often has 64 MB."""
+PATIENT = {"ML_CONNECTION_TIMEOUT": "30", "ML_TIMEOUT_HEALTH": "30", "ML_TIMEOUT_SETUP": "30"}
+"""Settings of Label Studio: seconds that it waits for an ML backend. Its own 1 and 3 s are few where tests share a
+machine: a backend that answers a moment late is then shown as not connected.
+"""
 WAL = "256MB"
 """Size of the write-ahead log that starts a checkpoint, which gives the memory back; the default is 1 GB."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from console.local.label_studio import running
-from tests.support.servers import a_postgres
+from tests.support.servers import PATIENT, a_postgres
 
 
 class Shared:
@@ -31,7 +34,9 @@ class Shared:
         try:
             with (
                 a_postgres() as postgres,
-                running(self.folder / "label-studio", postgres_url=postgres.url("postgres")) as server,
+                running(
+                    self.folder / "label-studio", postgres_url=postgres.url("postgres"), extra_env=PATIENT
+                ) as server,
             ):
                 where = {"url": server.url, "postgres": postgres.url("postgres")}
                 _write(self.folder / "account", asdict(server.account) | where)
@@ -58,6 +63,19 @@ def wanted(folder: Path) -> dict[str, str]:
     said: dict[str, str] = json.loads((folder / "account").read_text())
     assert "error" not in said, said["error"]
     return said
+
+
+@contextmanager
+def turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """In a worker: have Label Studio together with others, or alone. A process that waits for it is not overtaken."""
+    with (folder / "gate").open("w") as gate, (folder / "room").open("w") as room:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(room, fcntl.LOCK_UN)  # a child of the test may still have the file open
 
 
 def _write(file: Path, value: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """A loop on the real Postgres and the real Label Studio, for the tests of sync.
 
 Its project is not deleted. While Label Studio deletes a project, it does not count the annotations that other people
-make. If it deletes two at once, its counts stay wrong until a restart.
+make. If it deletes two at once, its counts stay wrong until a restart. A test that deletes one is marked `alone`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Up:
         """A signal to its process group, as a terminal sends it; the exit status."""
         assert self.process is not None
         os.killpg(self.process.pid, number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     @property
     def words(self) -> Path:
@@ -134,7 +134,7 @@ def all_work(up: Up) -> bool:
     return row is not None and int(row[0]) >= 2 and all(answer.is_success for answer in answers)
 
 
-def until(good: Callable[[], Any], what: str, seconds: float = 120) -> None:
+def until(good: Callable[[], Any], what: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

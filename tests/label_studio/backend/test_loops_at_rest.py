@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
@@ -13,6 +14,7 @@ from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
 
 
+@pytest.mark.alone
 def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
     database: Database, label_studio: LabelStudio
 ) -> None:

@@ -13,12 +13,15 @@ from console.local.label_studio import LabelStudio, running
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.store.database import Database
 from tests.support.house import House, house
+from tests.support.servers import PATIENT
 from tests.support.servers import LabelStudio as OnPostgres
+
+pytestmark = pytest.mark.timeout(600)  # the start of another Label Studio takes 40 s of processor time
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
-    with running(tmp_path_factory.mktemp("guarded")) as server:
+    with running(tmp_path_factory.mktemp("guarded"), extra_env=PATIENT) as server:
         yield server
 
 

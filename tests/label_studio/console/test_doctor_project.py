@@ -198,6 +198,7 @@ def test_a_project_without_our_mark_is_not_ours(pets: House) -> None:
     assert pets.ill() == {}
 
 
+@pytest.mark.alone
 def test_a_project_that_is_gone(database: Database, label_studio: LabelStudio, pets: House) -> None:
     with house(database, label_studio.url, label_studio.token, pets.models) as short:
         assert set(short.ill()) == {"project", "database"}, "none is made yet"

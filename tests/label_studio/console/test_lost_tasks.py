@@ -82,6 +82,7 @@ def test_a_project_whose_tasks_are_all_deleted_is_told_and_recreated_with_its_an
     assert (again["recreated"], again["pushed"]) == (False, 0)
 
 
+@pytest.mark.alone
 def test_a_late_webhook_of_the_old_project_changes_nothing(pets: House) -> None:
     old, task = pets.loop.project_id, pets.loop.tasks()[0]["id"]
     pets.loop.web.delete(f"/api/projects/{old}/").raise_for_status()

@@ -15,6 +15,7 @@ from tests.support.review.drawing import (
     drag,
     highlighted,
     mark,
+    move,
     regions_of,
     select_label,
     steady_box,
@@ -100,7 +101,7 @@ def test_people_move_a_segment_of_a_sound_and_draw_another(database: Database, l
         def at(seconds: float) -> tuple[float, float]:
             return box["x"] + box["width"] * seconds / 2, box["y"] + box["height"] * 0.7
 
-        drag(page, at(0.375), at(0.625))
+        move(page, lambda: drag(page, at(0.375), at(0.625)))
         select_label(page, "1", "speech")
         drag(page, at(1), at(1.5))
         wait_until(lambda: regions_of(page) == 2, what="the segment")

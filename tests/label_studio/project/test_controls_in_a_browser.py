@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,7 +19,18 @@ from labelloop.store.database import Database
 from sync.intake import taking
 from tests.support.network.media_server import media
 from tests.support.review.browser import a_browser
-from tests.support.review.drawing import YAML, drag, mark, regions_of, steady_box
+from tests.support.review.drawing import (
+    LABELLED,
+    LOST_MS,
+    REGIONS,
+    YAML,
+    drag,
+    mark,
+    move,
+    regions_of,
+    steady_box,
+    until,
+)
 from tests.support.review.editor import submit, submitted
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
@@ -119,11 +130,11 @@ def test_people_move_boxes_and_scenes_of_a_video_and_draw_others(
                 """A place of the picture, in percent of it."""
                 return left + VIDEO_SIZE[0] * x / 100, top + VIDEO_SIZE[1] * y / 100
 
-            drag(page, at(20, 25), at(40, 55))
+            move(page, lambda: drag(page, at(20, 25), at(40, 55)))
             page.keyboard.press("Escape")
             page.keyboard.press("4")
-            drag(page, at(60, 60), at(90, 90))
-            wait_until(lambda: regions_of(page) == 3, what="the second box")
+            page.wait_for_function(LABELLED)
+            until(page, lambda: drag(page, at(60, 60), at(90, 90)), REGIONS, "the second box", 3)
             page.keyboard.press("Escape")
 
             lane, timeline = steady_box(scene), steady_box(page.locator(".lsf-timeline-frames__filler"))
@@ -132,17 +143,13 @@ def test_people_move_boxes_and_scenes_of_a_video_and_draw_others(
                 return lane["x"] + NAMES_PX + FRAME_PX * (number - 0.5)
 
             y = lane["y"] + lane["height"] / 2
-            drag(page, (frame(15), y), (frame(20), y))
+            move(page, lambda: drag(page, (frame(15), y), (frame(20), y)))
+            expect(scene).to_have_attribute("data-end", "20")
+            page.keyboard.press("Escape")
+            page.keyboard.press("2")
+            page.locator("[data-id=new]").wait_for()  # the timeline knows the label that the key selects
             y = timeline["y"] + timeline["height"] - 20  # below the lanes of the other marks
-            for _ in range(10):  # a label that a key selects counts for the timeline a moment later
-                page.keyboard.press("Escape")
-                page.keyboard.press("2")
-                page.wait_for_timeout(500)
-                drag(page, (frame(25), y), (frame(30), y))
-                page.wait_for_timeout(500)
-                if regions_of(page) == 4:
-                    break
-            assert regions_of(page) == 4, "the second scene"
+            until(page, lambda: drag(page, (frame(25), y), (frame(30), y)), REGIONS, "the second scene", 4)
             found = answer(loop, page)
     assert found["scene"] == [{"start": 5, "end": 20, "label": "run"}, {"start": 25, "end": 30, "label": "rest"}]
     boxes = {one["label"]: one["frames"] for one in found["thing"]}
@@ -163,11 +170,11 @@ def test_people_move_a_segment_of_a_time_series_and_draw_another(
         def at(time: float) -> tuple[float, float]:
             return shown["x"] + (time - 4) * unit, shown["y"] + shown["height"] / 2
 
-        drag(page, at(8), at(10))  # the right edge: the editor moves no segment as a whole
+        move(page, lambda: drag(page, at(8), at(10)))  # the right edge: the editor moves no segment as a whole
         page.keyboard.press("Escape")
         page.keyboard.press("2")
-        drag(page, at(14), at(20))
-        wait_until(lambda: regions_of(page) == 2, what="the second segment")
+        page.wait_for_function(LABELLED)
+        until(page, lambda: drag(page, at(14), at(20)), REGIONS, "the second segment", 2)
         found = answer(loop, page)
     assert sorted(found, key=lambda one: one["start"]) == [
         {"start": 4, "end": 10, "label": "peak"},
@@ -200,6 +207,7 @@ def test_people_relate_regions_and_answer_about_each(database: Database, label_s
         mark(page, page.locator(".lsf-richtext__container"), "Rome", "3")
         selected(page, "Anna")
         page.keyboard.press("Alt+r")
+        page.wait_for_function("Htx.annotationStore.selected.isLinkingMode")
         page.locator(".htx-highlight").filter(has_text="Rome").click()
         page.get_by_text("Relations", exact=True).first.click()
         expect(page.locator(".lsf-relations__item")).to_have_count(2)
@@ -225,8 +233,8 @@ def selected(page: Page, word: str) -> None:
     about = page.locator(".lsf-detailed-region").filter(has_text=word)
     for _ in range(6):
         page.locator(".htx-highlight").filter(has_text=word).click()
-        page.wait_for_timeout(500)
-        if about.count():
+        with suppress(AssertionError):
+            expect(about).not_to_have_count(0, timeout=LOST_MS)
             return
     pytest.fail(f"{word} is not selected")
 

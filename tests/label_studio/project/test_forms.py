@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from labelloop.labeling import kinds, results
 from labelloop.outputs import fitting
@@ -151,6 +152,7 @@ def test_the_editor_shows_renamed_fields_and_nested_prelabels_and_writes_what_is
         page.goto(f"{label_studio.url}/projects/{loop.project_id}/data?task={loop.task_of('one')['id']}")
         for shown in data.values():
             page.get_by_text(shown, exact=True).first.wait_for()
+        expect(page.locator("input:checked")).not_to_have_count(0)
         page.get_by_label("Submit current annotation").click()
         wait_until(lambda: loop.pull() and loop.sql("select 1 from answers"), what="the answer")
         [answer] = loop.sql("select label from answers")

@@ -173,8 +173,8 @@ def test_prelabels_open_as_regions_that_a_person_keeps_or_moves(
         if drag is None:
             return
         canvas = Canvas(page, loop, "moved", (WIDTH, HEIGHT))
-        canvas.click(MIDDLES.get(name, drag[0]))
-        canvas.drag(*drag)
+        canvas.select(MIDDLES.get(name, drag[0]))
+        canvas.move(*drag)
         [entry] = canvas.posted()  # its origin says nothing: the editor leaves it at "prediction" for a moved polygon
         assert entry["id"] == result[0]["id"]
         moved = answer_of(loop, "moved")
@@ -214,8 +214,8 @@ def test_a_brushed_person_on_a_picture_of_twelve_million_pixels_is_an_answer(
         submit(loop, "person", None, (4000, 3000))
         loop.push()
         canvas = Canvas(at_work.new_page(), loop, "person", (4000, 3000))
-        canvas.page.keyboard.press("1")
-        canvas.drag((50, 10), (50, 90), (35, 40), (65, 40), (30, 85), (70, 85))
+        canvas.label("1")
+        canvas.draw((50, 10), (50, 90), (35, 40), (65, 40), (30, 85), (70, 85))
         [entry] = canvas.posted()
         assert (entry["original_width"], entry["original_height"]) == (4000, 3000)
         [region] = json.loads(answer_of(loop, "person")["label"])

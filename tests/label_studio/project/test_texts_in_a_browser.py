@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Response
+from playwright.sync_api import BrowserContext, Page, Response, expect
 
 from backend.report.corrections import corrections_of
 from labelloop.outputs.fitting import check
@@ -62,6 +62,13 @@ def opened(page: Page, loop: SyncLoop, key: str) -> None:
     page.get_by_role("button", name="Submit").wait_for()
 
 
+def chosen(page: Page, side: str) -> None:
+    """Wait for this side of a Pairwise to be chosen: the editor reads and shows the choice one tick after the texts."""
+    page.wait_for_function(
+        "side => [...Htx.annotationStore.selected.names.values()].some(one => one.selected === side)", arg=side
+    )
+
+
 def posted(page: Page) -> None:
     def is_ours(response: Response) -> bool:
         return response.request.method == "POST" and "/annotations" in response.url
@@ -93,6 +100,7 @@ def test_a_transcription_is_shown_changed_and_stored(database: Database, label_s
         area = page.locator("textarea").filter(visible=True).last
         area.fill("he said 😀 hello\nשלום")
         page.mouse.click(5, 5)
+        page.get_by_text("he said 😀 hello").first.wait_for()
         posted(page)
 
         opened(page, loop, "kept")
@@ -109,6 +117,7 @@ def test_a_transcription_is_shown_changed_and_stored(database: Database, label_s
         assert [(row["shown"], row["given"]) for row in found["words"]] == [("", "שלום"), ("siad", "said")]
 
 
+@pytest.mark.timeout(600)  # nine pages, each of which takes 20 s on a page that is slowed six times
 def test_a_number_in_place_of_a_text_is_read_as_people_see_it(
     database: Database, label_studio: LabelStudio, page: Page
 ) -> None:
@@ -120,7 +129,9 @@ def test_a_number_in_place_of_a_text_is_read_as_people_see_it(
         shown = []
         for key in range(len(values)):
             opened(page, loop, str(key))
-            shown.append(page.locator("[class*=richtext]").last.inner_text().strip())
+            text = page.locator("[class*=richtext]").last
+            expect(text).not_to_have_text("")  # the editor writes it a moment after its frame
+            shown.append(text.inner_text().strip())
         assert shown == [text_of(value) for value in values]
 
 
@@ -132,12 +143,14 @@ def test_a_side_is_shown_changed_and_stored(database: Database, label_studio: La
         loop.push()
 
         opened(page, loop, "changed")
+        chosen(page, "left")
         page.locator("[class*=richtext]").filter(has_text="second of changed").last.click()
+        chosen(page, "right")
         posted(page)
 
         opened(page, loop, "kept")
         page.locator("[class*=richtext]").filter(has_text="first of kept").last.wait_for()
-        page.wait_for_timeout(1_000)  # the choice is drawn one tick after the text
+        chosen(page, "left")
         posted(page)
 
         # The editor does not mark the change of a Pairwise in `origin`.
@@ -154,9 +167,10 @@ def test_an_order_is_shown_changed_and_stored(database: Database, label_studio: 
         first = page.locator(".htx-ranker-item").first
         first.get_by_text("Title c").wait_for()
         first.focus()
-        for key in ("Space", "ArrowDown", "Space"):
+        for key, said in (("Space", "lifted"), ("ArrowDown", "moved"), ("Space", "dropped")):
             page.keyboard.press(key)
-            page.wait_for_timeout(700)  # the list moves the item in steps
+            expect(page.locator("[id^=rbd-announcement]")).to_contain_text(said)  # the list moves the item in steps
+        first.get_by_text("Title a").wait_for()
         posted(page)
 
         opened(page, loop, "kept")

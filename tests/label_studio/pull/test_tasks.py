@@ -90,6 +90,7 @@ def test_a_deletion_of_many_tasks_counts_once_a_person_confirms_it(loop: SyncLoo
     assert loop.pull(full=True).withdrawn == 0
 
 
+@pytest.mark.alone
 def test_without_its_project_nothing_is_concluded(loop: SyncLoop) -> None:
     loop.submit(2)
     loop.push()

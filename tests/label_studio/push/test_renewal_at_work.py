@@ -28,6 +28,8 @@ from tests.support.workers.backend_worker import worker as backend_worker
 from tests.support.workers.sync_worker import HOLD, LOCK, Worker, held
 
 EXACT = 0.95
+PATIENCE_S = 240.0
+"""Time limit of a wait for a worker, which takes seconds of processor time to start."""
 LABELS = ("cat", "dog", "eel")
 ANSWERED, OPEN, WAITING = 9, 16, 30
 TOTAL = ANSWERED + OPEN + WAITING
@@ -115,7 +117,7 @@ def test_what_people_have_open_begun_and_submitted_survives_a_renewal(
     faults.arm("hold reply")
     with ThreadPoolExecutor(1) as beside:
         renewal = beside.submit(loop.push)
-        assert faults.struck.wait(60), "the predictions are there, and the version is not yet shown"
+        assert faults.struck.wait(PATIENCE_S), "the predictions are there, and the version is not yet shown"
         loop.annotate(given["id"], "dog", web=cleo)
         assert only([loop.next_task(anne) or {}])["id"] == seen["id"]
         faults.let_go.set()
@@ -147,6 +149,7 @@ def test_what_people_have_open_begun_and_submitted_survives_a_renewal(
     assert agreement([one for one in rest if one.task != seen["id"]], priorities(loop)) >= EXACT
 
 
+@pytest.mark.timeout(600)
 def test_workers_killed_in_the_middle_of_a_renewal_lose_and_double_nothing(
     loop: SyncLoop, people: list[httpx.Client], faults: Proxy, tmp_path: Path
 ) -> None:
@@ -159,25 +162,25 @@ def test_workers_killed_in_the_middle_of_a_renewal_lose_and_double_nothing(
             work, loop, people[:2], at_work=lambda: not over.is_set(), label=truth, most=10, pace_s=2.0
         )
         with held(loop, "update", "pool"), backend_worker(settings) as process:
-            wait_until(lambda: waits(loop), 60, "a chunk about to be written")
+            wait_until(lambda: waits(loop), what="a chunk about to be written")
             process.kill()
         workers.enter_context(backend_worker(settings))
         for fault in ("hold request", "hold reply"):  # it does not arrive; it does, and nobody is there to hear so
             faults.arm(fault)
             worker = Worker(settings)
             workers.callback(worker.process.kill)
-            assert faults.struck.wait(60), fault
+            assert faults.struck.wait(PATIENCE_S), fault
             worker.kill()
         faults.let_go.set()  # what did not arrive does so after all, when it has been sent again
         worker = Worker(settings)
         workers.callback(worker.process.kill)
         shown = short(champion)
-        wait_until(lambda: loop.gateway.project(loop.project_id).model_version == shown, 60, "the new version")
+        wait_until(lambda: loop.gateway.project(loop.project_id).model_version == shown, what="the new version")
         over.set()
         given = ANSWERED + len(at_work.result())
-        wait_until(lambda: loop.states()["answered"] == given, 60, "every answer")
+        wait_until(lambda: loop.states()["answered"] == given, what="every answer")
         # Or one more: what the old version chose and the new one finds less useful gives up its place, and stays.
-        wait_until(lambda: loop.states()["in_review"] >= min(OPEN, TOTAL - given), 60, "the window full again")
+        wait_until(lambda: loop.states()["in_review"] >= min(OPEN, TOTAL - given), what="the window full again")
         worker.end()
     loop.push()
     assert sum(loop.states().values()) == TOTAL

@@ -70,7 +70,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         # sent, and it never arrives
         faults.arm("hold request")
         submit()
-        assert faults.struck.wait(60)
+        assert faults.struck.wait(120)
         worker.kill()
         before = swept(loop)
         worker = Worker(loop.settings)
@@ -85,7 +85,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         # it arrives, and nobody is there to hear so
         faults.arm("hold reply")
         submit()
-        assert faults.struck.wait(60)
+        assert faults.struck.wait(120)
         worker.kill()
         faults.let_go.set()
         worker = Worker(loop.settings)

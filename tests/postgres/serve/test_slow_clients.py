@@ -23,6 +23,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import basic, until
+from tests.support.ports import free_address
 
 TOKEN = "token-of-slow-clients"
 LINES = 300
@@ -38,9 +39,9 @@ def settings(database: Database, database_url: str, tmp_path: Path) -> Settings:
 
 @contextmanager
 def serving(service: str, settings: Settings, log: Path) -> Iterator[tuple[str, int]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        at = free.getsockname()
-    command = [sys.executable, "-m", *services.gunicorn(service, f"{at[0]}:{at[1]}")]
+    address = free_address()
+    at = address.split(":")[0], int(address.split(":")[1])
+    command = [sys.executable, "-m", *services.gunicorn(service, address)]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env={**python_env(), **settings.to_env()}, stdout=out, stderr=out)
 

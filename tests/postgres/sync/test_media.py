@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
+
+import pytest
 
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
@@ -108,12 +111,24 @@ def test_an_answer_to_a_held_output_counts_and_it_does_not_wait_again(
 
 
 def test_a_signature_that_expires_while_it_waits_is_looked_at_again(
-    database: Database, settings: Settings, spec: LoopSpec, served: Media
+    database: Database, settings: Settings, spec: LoopSpec, served: Media, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = time.gmtime(time.time() - 54)  # six seconds are enough for the first look on a busy machine
-    query = f"X-Amz-Date={time.strftime('%Y%m%dT%H%M%SZ', at)}&X-Amz-Expires=60&X-Amz-Signature=a"
+    query = f"X-Amz-Date={datetime.now(UTC):%Y%m%dT%H%M%SZ}&X-Amz-Expires=60&X-Amz-Signature=a"
     submit(database, spec, {"a": served.at(f"cors/a.png?{query}")}, sound=None)
     assert look(database, settings, spec) == Report(looked_at=1)
-    time.sleep(7)
+    with database.transaction() as conn:
+        for table in ("media_looks", "media_outputs"):
+            (row,) = conn.execute(f"select again_at - looked_at as wait from {table}").fetchall()
+            assert timedelta() < row["wait"] <= timedelta(seconds=60), f"{table}: it is due when the signature expires"
+    monkeypatch.setattr("labelloop.pictures.media.look.datetime", InTwoMinutes)
+    make_due(database)
     assert look(database, settings, spec) == Report(looked_at=1, held=1)
     assert "X-Amz" not in str(states(database)["a"][1]), "the signature is not told"
+
+
+class InTwoMinutes(datetime):
+    """The clock, two minutes on."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + timedelta(minutes=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from labelloop.store.tables import batches, loops
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import series, until
 from tests.support.network import sync_service
+from tests.support.ports import free_address
 
 TOKEN = "the-intake-token"
 ENDS = ("answer", "fallback", "undecided")
@@ -38,8 +38,7 @@ def test_two_processes_count_together_and_the_dead_are_forgotten(
     shared.mkdir()
     (shared / f"gauge_livesum_{gone.pid}.db").write_bytes(b"")
     settings = replace(settings_for(database_url, tmp_path), intake_token=TOKEN)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     command = [sys.executable, "-m", *services.gunicorn(services.SYNC, address)]
     env = {**python_env(), **settings.to_env(), "PROMETHEUS_MULTIPROC_DIR": str(shared)}
     log = tmp_path / "sync.log"

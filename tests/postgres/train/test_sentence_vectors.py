@@ -27,6 +27,7 @@ from labelloop.selection.vectors import Vectors
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
+from labelloop.store.sentences import vectors as vector_store
 from labelloop.store.sentences import waiting
 from labelloop.store.tables import jobs, runs
 from tests.support.backend_factory import answer, put_into_label_studio, settings_for, submit
@@ -35,6 +36,7 @@ from tests.support.hops.rescoring import fitted, version
 from tests.support.hops.retraining import asked, claimed
 from tests.support.hops.sentences import Asked, sentences_spec
 from tests.support.workers.backend_worker import WORDS
+from tests.support.workers.consumers import line_to
 
 TEXTS = ["the invoice", "a bill", "the password", "my login", "the bill and the login", ""]
 
@@ -227,6 +229,30 @@ def test_a_run_learns_from_vectors_that_are_computed_once(database: Database, se
     assert prelabel(database, "texts", settings.models_dir, encoding=heard) == 60
     assert len(heard.texts) == 60 - made["trained_on"]
     assert [row[0] for row in rows(database, "select label from pool order by substr(key, 6)::int")] == truths
+
+
+@pytest.mark.parametrize("statement", ["get", "keep"])
+def test_a_run_goes_on_when_postgres_is_away_while_vectors_are_read_or_kept(
+    database: Database, settings: Settings, words: str, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = submitted(database, sentences_spec(words), [f"the bill {i}" for i in range(20)])
+    with database.transaction() as conn:
+        ids = [row["id"] for row in conn.execute("select id from outputs order by key")]
+        answer(conn, "texts", {id_: ("ham", "spam")[i % 2] for i, id_ in enumerate(ids)})
+    run_id, do, cuts = claimed(database, "texts"), getattr(vector_store, statement), list[threading.Timer]()
+    with line_to(database.url) as (line, beyond):
+
+        def in_the_middle(*args: Any) -> Any:
+            if not cuts:
+                line.cut()
+                cuts.append(threading.Timer(2, line.mend))
+                cuts[0].start()
+            return do(*args)
+
+        monkeypatch.setattr(vector_store, statement, in_the_middle)
+        assert "version" in train(beyond, settings.models_dir, run_id)
+        cuts[0].join()
+    assert rows(database, "select count(*) from sentence_vectors") == [(len(data),)]
 
 
 def test_vectors_are_the_same_from_every_engine(database: Database, words: str) -> None:

@@ -59,7 +59,7 @@ class Desk:
         assert row is not None
         at = AT + timedelta(seconds=next(self._edits))
         annotation = Annotation(
-            id=AnnotationId(output.int % 10**6 * 10 + who), task_id=TaskId(1), result=region(label or "cat"),
+            id=AnnotationId(output.int % (1 << 40) * 10 + who), task_id=TaskId(1), result=region(label or "cat"),
             completed_by=UserId(who), updated_by=UserId(who), was_cancelled=label is None, ground_truth=False,
             lead_time_s=1.0, parent_prediction=None, created_at=AT, updated_at=at,
         )  # fmt: skip

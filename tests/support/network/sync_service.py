@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +14,11 @@ import httpx
 
 from console.local import services
 from labelloop.spec.folder import parse
+from tests.support.ports import free_address
 
 TOKEN = "secret"
 PETS = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 """People are asked about every output with a confidence below 0.8, and about no other."""
-
-
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Response, TimeoutError
+from playwright.sync_api import Page, Response
 
-from tests.support.review.drawing import steady_box
+from tests.support.review.drawing import LABELLED, move, steady_box, until
 from tests.support.sync_loop import SyncLoop
 
 Place = tuple[float, float]
@@ -19,6 +19,9 @@ _CORNERS = """wanted => new Set(Htx.annotationStore.selected.regions.flatMap(
   region => (region.points ?? region.vertices ?? []).map(one => `${one.x},${one.y}`)
 )).size === wanted"""
 """Whether corners are at so many places: the first click on a vector makes two vertices at one place."""
+_DRAWN = "() => Htx.annotationStore.selected.regions.length === 1 && !Htx.annotationStore.selected.isDrawing"
+_SELECTED = "() => Htx.annotationStore.selected.selectionSize === 1"
+_TURNED = "() => Htx.annotationStore.selected.regions[0].rotation > 0"
 
 
 def picture(width: int, height: int) -> str:
@@ -60,16 +63,29 @@ class Canvas:
             self.page.mouse.up()
             self.page.wait_for_timeout(400)
 
+    def until(self, act: Callable[[], object], state: str, what: str, arg: object = None) -> None:
+        until(self.page, act, state, what, arg)
+
+    def label(self, key: str) -> None:
+        """Choose the label of this key for the next region."""
+        self.until(lambda: self.page.keyboard.press(key), LABELLED, f"the label of {key}")
+
+    def draw(self, *places: Place) -> None:
+        """Drag until there is a region."""
+        self.until(lambda: self.drag(*places), _DRAWN, "a region")
+
     def corners(self, *places: Place) -> None:
-        """Click until each is a corner of the region: at some moments the editor loses a click, as a person sees."""
+        """Click until each is a corner of the region."""
         for i, place in enumerate(places, 1):
-            for _ in range(5):
-                self.click(place)
-                with suppress(TimeoutError):
-                    self.page.wait_for_function(_CORNERS, arg=i, timeout=3_000)
-                    break
-            else:
-                raise AssertionError(f"no corner at {place}, after five clicks")
+            self.until(lambda place=place: self.click(place), _CORNERS, f"a corner at {place}", i)  # type: ignore[misc]
+
+    def select(self, place: Place) -> None:
+        """Click on the only region until it is selected."""
+        self.until(lambda: self.click(place), _SELECTED, "the selection")
+
+    def move(self, *places: Place) -> None:
+        """Drag the region until it has another place or form."""
+        move(self.page, lambda: self.drag(*places))
 
     def posted(self) -> list[Any]:
         """Return the result that the editor sends when Submit is pressed."""
@@ -84,41 +100,44 @@ class Canvas:
 
 
 def rotated(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("1")
-    canvas.drag((20, 30), (60, 70))
+    canvas.label("1")
+    canvas.draw((20, 30), (60, 70))
     canvas.page.keyboard.press("Escape")
-    canvas.click((40, 50))
+    canvas.select((40, 50))
     x, y = canvas.at((40, 30))
-    canvas.page.mouse.move(x, y - 50, steps=3)  # the handle that turns a box
-    canvas.page.mouse.down()
-    canvas.page.mouse.move(x + 60, y - 30, steps=10)
-    canvas.page.mouse.move(x + 100, y + 10, steps=10)
-    canvas.page.mouse.up()
-    canvas.page.wait_for_timeout(500)
+
+    def turn() -> None:
+        canvas.page.mouse.move(x, y - 50, steps=3)  # the handle that turns a box
+        canvas.page.mouse.down()
+        canvas.page.mouse.move(x + 60, y - 30, steps=10)
+        canvas.page.mouse.move(x + 100, y + 10, steps=10)
+        canvas.page.mouse.up()
+
+    canvas.until(turn, _TURNED, "the turn")
 
 
 def stroke(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("1")
-    canvas.drag((20, 20), (60, 60), (30, 70))
+    canvas.label("1")
+    canvas.draw((20, 20), (60, 60), (30, 70))
 
 
 def corners(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("2")
+    canvas.label("2")
     canvas.corners((20, 20), (60, 25), (50, 70), (25, 60))
-    canvas.click((20, 20))
+    canvas.until(lambda: canvas.click((20, 20)), _DRAWN, "the end of the polygon")
 
 
 def ring(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("1")
-    canvas.drag((50, 50), (65, 70))
+    canvas.label("1")
+    canvas.draw((50, 50), (65, 70))
 
 
 def spot(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("1")
-    canvas.click((33, 44))
+    canvas.label("1")
+    canvas.until(lambda: canvas.click((33, 44)), _DRAWN, "the point")
 
 
 def way(canvas: Canvas) -> None:
-    canvas.page.keyboard.press("1")
+    canvas.label("1")
     canvas.corners((20, 20), (50, 30), (70, 70))
-    canvas.page.keyboard.press("Escape")
+    canvas.until(lambda: canvas.page.keyboard.press("Escape"), _DRAWN, "the end of the vector")

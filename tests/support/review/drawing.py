@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import threading
 import wave
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from playwright.sync_api import FloatRect, Locator, Page
+from playwright.sync_api import FloatRect, Locator, Page, TimeoutError
 
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
@@ -43,6 +43,12 @@ _SELECT = """(root, [start, end]) => {
   root.dispatchEvent(new MouseEvent("mouseup", { bubbles: true, cancelable: true, view }));
 }"""
 """Select UTF-16 units of an element's text, and release the mouse, as the editor listens to it."""
+_VALUES = "JSON.stringify(Htx.annotationStore.selected.serializeAnnotation().map(one => one.value))"
+LABELLED = "() => Htx.annotationStore.selected.objects.some(one => one.activeStates?.()?.length)"
+"""Whether a label is selected, which the next region will have."""
+REGIONS = "wanted => Htx.annotationStore.selected.regions.length === wanted"
+LOST_MS = 5_000
+"""Time after which an act without an effect counts as lost."""
 
 
 @contextmanager
@@ -126,6 +132,21 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
     page.mouse.move(*end, steps=4)
     page.mouse.up()
+
+
+def until(page: Page, act: Callable[[], object], state: str, what: str, arg: object = None) -> None:
+    """Act until the editor is in this state: at some moments it loses a click or a key, as a person sees."""
+    for _ in range(5):
+        act()
+        with suppress(TimeoutError):
+            page.wait_for_function(state, arg=arg, timeout=LOST_MS)
+            return
+    raise AssertionError(f"{what} did not come, after five times")
+
+
+def move(page: Page, act: Callable[[], object]) -> None:
+    """Act until some region has another place or form."""
+    until(page, act, f"before => {_VALUES} !== before", "the move", page.evaluate(_VALUES))
 
 
 def steady_box(element: Locator) -> FloatRect:

@@ -127,11 +127,11 @@ def test_relations_end_at_the_segments_that_people_agree_on() -> None:
 
 @pytest.mark.parametrize("page", ["<![foo[", "<![ foo", "<!--" * 20_000, "<a " * 20_000, "<" * 20_000])
 def test_a_damaged_page_is_measured_at_once(page: str) -> None:
-    control, begin = form(PAGE).answer, time.monotonic()
+    control, begin = form(PAGE).answer, time.process_time()
     answer = kinds.canonical(control, [{"start": 0, "end": 1 << 30, "label": "a"}])
     with pytest.raises(ValueError, match="a mark ends at"):
         kinds.of(control).fits(control, answer, {"text": page})
-    assert time.monotonic() - begin < IN_S
+    assert time.process_time() - begin < IN_S
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,13 @@ def _marks(n: int, move: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("xml", [PAGE, SOUND])
 def test_five_thousand_regions_on_a_line_take_no_longer_than_their_number(xml: str) -> None:
-    control, begin = form(xml).answer, time.monotonic()
+    control, begin = form(xml).answer, time.process_time()
     answers = [kinds.canonical(control, _marks(5_000, move)) for move in (0, 1, 2)]
     agreed, agreement = kinds.of(control).agreed(control, answers, None)
     assert (agreed, agreement) == (answers[1], 3)
     moved = changes(control, answers[0], answers[2])
     assert [one.what for one in moved] == [What.MOVED] * 5_000
-    assert time.monotonic() - begin < 4 * IN_S
+    assert time.process_time() - begin < 4 * IN_S
 
 
 def test_what_people_changed_in_five_hundred_boxes() -> None:
@@ -172,18 +172,18 @@ def test_what_people_changed_in_five_hundred_boxes() -> None:
         boxes = [{"box": [4 * x + move, 4 * y, 3, 3], "label": "a"} for x in range(24) for y in range(21)]
         return kinds.canonical(control, boxes)
 
-    shown, given, begin = answer(0), answer(0.5), time.monotonic()
+    shown, given, begin = answer(0), answer(0.5), time.process_time()
     assert [one.what for one in changes(control, shown, given)] == [What.MOVED] * 504
-    assert time.monotonic() - begin < IN_S
+    assert time.process_time() - begin < IN_S
 
 
 def test_a_polygon_that_passes_its_first_corner_often_is_read_in_time() -> None:
     control = form(IMAGE + '<Polygon name="c" toName="t"/>').answer
     corners = [point for i in range(2_000) for point in ([0, 0], [1 + i % 97, 1 + i % 89])]
-    begin = time.monotonic()
+    begin = time.process_time()
     answer = kinds.canonical(control, [{"polygon": corners}])
     assert kinds.canonical(control, [{"polygon": corners[2:] + corners[:2]}]) == answer
-    assert time.monotonic() - begin < IN_S
+    assert time.process_time() - begin < IN_S
 
 
 def test_a_shape_without_a_label_stays_beside_the_same_one_with_a_label() -> None:

@@ -39,20 +39,22 @@ def test_more_answers_make_a_better_detector(line: Callable[[Path, str], Path], 
     with_numpy(line, tmp_path / "shapes" / "env")
     data, truths = answered(spec, TESTED)
 
-    def taught(answers: int) -> tuple[Learner, float]:
-        learner = learner_of(spec).fit(*answered(spec, range(answers)), np.random.default_rng(0))
+    def taught(answers: int) -> Learner:
+        return learner_of(spec).fit(*answered(spec, range(answers)), np.random.default_rng(0))
+
+    def quality(learner: Learner) -> float:
         said = learner.predict(data)
         assert said.evidence is not None
         for label, evidence, confidence in zip(said.labels, said.evidence, said.confidences, strict=True):
             assert label is not None
             assert len(evidence["boxes"]) == label.count('"box"')
             assert confidence <= min(evidence["boxes"], default=1.0)
-        return learner, fmean(item_score(spec.config, t, p) for t, p in zip(truths, said.labels, strict=True))
+        return fmean(item_score(spec.config, t, p) for t, p in zip(truths, said.labels, strict=True))
 
-    (few, with_few), (many, with_many) = taught(5), taught(60)
+    few, many, again = taught(5), taught(60), taught(5)
+    with_few, with_many = quality(few), quality(many)
     assert with_few + 0.15 < with_many
     assert with_many > 0.75
-    again, _ = taught(5)
     assert models.store(tmp_path, "shapes", few) == models.store(tmp_path, "shapes", again), "byte for byte"
     for learner in (few, many, again):
         learner.close()  # type: ignore[attr-defined]
