@@ -10,6 +10,7 @@ from typing import Any
 
 from backend.report.brief import cut
 from backend.report.shown import is_picture
+from labelloop.gate.accept import MOST
 
 NOT_MEASURED = "not measured"
 LONGEST_ANSWER = 2_000
@@ -59,6 +60,11 @@ def milliseconds(ms: float | None) -> str:
     if ms >= 10_000:
         return duration(ms / 1000)
     return f"{ms:,.0f} ms" if ms >= 99.5 else f"{ms:.2g} ms"
+
+
+def up_to_most(answers: int | None) -> str:
+    """Format how many answers certify a promise; None if even the largest number that is counted is too small."""
+    return f"more than {MOST:,}" if answers is None else f"{answers:,}"
 
 
 def excerpt(text: str | None) -> str:
@@ -113,4 +119,5 @@ def _part(part: object) -> str:
 
 FILTERS: tuple[Callable[..., Any], ...] = (
     percent, points, interval, when, duration, size, milliseconds, metric, said, excerpt, heat, picture, day,
+    up_to_most,
 )  # fmt: skip

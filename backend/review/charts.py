@@ -22,7 +22,7 @@ shows one of the two.
 """
 LOW_IN = 1.5
 """Height of a chart with two rows."""
-SQUARE_IN = {"wide": 5.0, "narrow": 5.1}
+SQUARE_IN = 5.0
 """Height of a chart whose two axes have one scale: a square stands in it."""
 LEFT_IN, SIDES_LEFT_IN = {"wide": 0.85, "narrow": 0.85}, {"wide": 2.4, "narrow": 1.4}
 TOP_IN = {"wide": 0.35, "narrow": 0.75}
@@ -97,7 +97,7 @@ def _draw(kind: str, draw: Draw, size: str, data: str) -> str:
     from matplotlib.figure import Figure
 
     width, height = SIZES[size]
-    height = LOW_IN if kind == "sides" else SQUARE_IN[size] if kind == "calibration" else height
+    height = LOW_IN if kind == "sides" else SQUARE_IN if kind == "calibration" else height
     # "none": text stays text. Without a salt the ids are random.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache belong to the process
@@ -105,7 +105,7 @@ def _draw(kind: str, draw: Draw, size: str, data: str) -> str:
         wide_left = kind in ("sides", "quality")  # names stand left of these
         left, top = (SIDES_LEFT_IN if wide_left else LEFT_IN)[size], 0.1 if wide_left else TOP_IN[size]
         figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
+        axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.3) / width, 1 - (0.6 + top) / height))
         draw(axes, json.loads(data))
         _plain(axes)
         file = StringIO()
@@ -145,11 +145,11 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     for row, (side, colour, marker) in enumerate(zip(sides, (CHAMPION, CHALLENGER), "os", strict=True)):
         axes.hlines(row, 100 * side["low"], 100 * side["high"], color=colour, linewidth=3)
         axes.scatter([100 * side["accuracy"]], [row], color=colour, marker=marker, s=60)
-    between = " " if axes.figure.get_figwidth() > SIZES["narrow"][0] else "\n"
+    between, end = (" ", ", with 95 % CI") if axes.figure.get_figwidth() > SIZES["narrow"][0] else ("\n", "")
     names = [f"{who}{between}{side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
-    axes.set_xlabel(f"{metric(sides[0]).lower()} on the hold-out set, %, with 95 % CI")
+    axes.set_xlabel(f"{metric(sides[0]).lower()} on the hold-out set, %{end}")
 
 
 def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
@@ -178,7 +178,7 @@ def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
     if len(at) <= MOST_NUMBERED:
         for x, top, count in zip(at, high, n, strict=True):
             axes.annotate(
-                f"{count:g}", (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8, color=INK
+                f"{count:g}", (x, top), (0, 4), textcoords="offset points", ha="center", fontsize=8, color=INK
             )
     axes.set_ylim(0, 108)
     _by_day(axes, "%; above: held-out answers" if len(at) <= MOST_NUMBERED else "%")
@@ -238,7 +238,7 @@ def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
     from matplotlib.ticker import MaxNLocator
 
     low, high = axes.dataLim.intervalx
-    axes.set_xlim(low - 0.6, high + 0.6)
+    axes.set_xlim(round(low) - 0.6, round(high) + 0.6)  # whole days, so that no edge of a bar is one more
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(lambda day, _: f"{date.fromordinal(int(day)):%-d %b}" if day >= 1 else "")
     if whole:

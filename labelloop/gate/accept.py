@@ -37,6 +37,8 @@ NEAR = 0.8
 """Largest error rate, as a share of the promised one, for which `missing` counts answers."""
 WANTED = 0.8
 """Chance of success for which `missing` counts answers."""
+MOST = 200_000
+"""Largest number of answers that `needed` finds; the reports say "more than" it where no number is known."""
 ALIKE = 1.0
 """Correlation of a group's answers that is assumed before any is incorrect. With 0.2, groups of 20 whose answers are
 all the same broke a promise of 5 % in 18 % of the loops.
@@ -207,9 +209,9 @@ def needed_in_looks(rate: float, error: float, alpha: float) -> int | None:
 def needed(rate: float, error: float, alpha: float) -> int | None:
     """Return how many answers certify that an error rate is below `error`, if it is `rate`: with one look, at WANTED.
 
-    None if 200,000 do not.
+    None if MOST do not.
     """
-    low, high = 1, 200_000
+    low, high = 1, MOST
     if _chance(high, rate, error, alpha) < WANTED:
         return None
     while low < high:

@@ -10,7 +10,7 @@ import io
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -65,8 +65,7 @@ def with_pictures(
         value for value in values if isinstance(value, str) and first_covering(spec.learner.fetch, value)
     )
     colour = spec.learner.reads_colour
-    grey = _known(database, addresses, colour=False)
-    coloured = _known(database, addresses, colour=True) if spec.learner.is_network else {}
+    grey, coloured = _known(database, addresses, in_colour_too=spec.learner.is_network)
     missing = [address for address in addresses if address not in (coloured if colour else grey | coloured)]
     got: Mapping[str, bytes | Unfetched] = {}
     if missing:
@@ -83,12 +82,20 @@ def with_pictures_in(database: Database, settings: Settings | None, spec: LoopSp
     return [replace(row, data=item) for row, item in zip(rows, data, strict=True)]
 
 
-def _known(database: Database, addresses: Mapping[str, object], *, colour: bool) -> dict[str, bytes]:
-    names = {_name(address, colour=colour): address for address in addresses}
-    if not names:
-        return {}
-    with database.transaction() as conn:
-        return {names[name]: png for name, png in picture_store.get(conn, list(names)).items()}
+def _known(
+    database: Database, addresses: Iterable[str], *, in_colour_too: bool
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the kept pictures by address: those in grey, and those in colour, if these are wanted too."""
+    kinds = (False, True) if in_colour_too else (False,)
+    names = {_name(address, colour=colour): (address, colour) for address in addresses for colour in kinds}
+    grey, coloured = dict[str, bytes](), dict[str, bytes]()
+    if names:
+        with database.transaction() as conn:
+            found = picture_store.get(conn, list(names))
+        for name, png in found.items():
+            address, colour = names[name]
+            (coloured if colour else grey)[address] = png
+    return grey, coloured
 
 
 def _not_yet(addresses: Sequence[str]) -> dict[str, Unfetched]:

@@ -76,7 +76,6 @@ def select(
     open_: Features | None = None,
     recent: Features | None = None,
     keep: Callable[[Iterable[UUID]], Iterable[UUID]] = iter,
-    seed: int = 0,
 ) -> list[Pick]:
     """Return the `n` outputs to push next, in the order of the push; all of them if there are fewer. Ties are broken by
     key.
@@ -89,7 +88,7 @@ def select(
     of open and recent tasks come last. Each of the others covers most of the utility that open and recent tasks and
     earlier picks do not cover. The most useful of all comes first, unless an open or recent task covers it. An item
     that cannot be read is similar to nothing. If utilities are all alike (FLAT), the most typical of the largest groups
-    come first, each standing for fewer. Nothing is drawn, so `seed` makes no difference.
+    come first, each standing for fewer.
     """
     utilities = np.array([candidate.utility for candidate in candidates], dtype=np.float64)
     wide = reach(n + len(open_ or ()), diversity)
@@ -147,7 +146,8 @@ def diverse(
     position.
 
     It does not look for near-duplicates. `vectors` has the shape (n_samples, d) and may be as large as the disk: only
-    the candidates' rows are read. `open_`, shape (any, d), are the vectors of open tasks.
+    the candidates' rows are read. `open_`, shape (any, d), are the vectors of open tasks. Nothing is drawn, so `seed`
+    makes no difference; it is accepted for callers that give one.
     """
     utilities = np.asarray(utilities)
     if vectors.ndim != 2 or len(vectors) != len(utilities):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from console.cli.decisions import me, signed_by
@@ -85,9 +87,14 @@ def threshold(
     show([_needed(row) for row in found["needed"]], as_json=False)
 
 
-def _needed(row: dict[str, float | None]) -> dict[str, object]:
-    one, own = (f"{n:,}" if n is not None else "more than 200,000" for n in (row["answers"], row["own_test"]))
-    return {"true error rate, %": f"{100 * (row['truth'] or 0.0):.2f}", "one look": one, "this loop's test": own}
+def _needed(row: dict[str, Any]) -> dict[str, object]:
+    from backend.report.words import up_to_most
+
+    return {
+        "true error rate, %": f"{100 * row['truth']:.2f}",
+        "one look": up_to_most(row["answers"]),
+        "this loop's test": up_to_most(row["own_test"]),
+    }
 
 
 def _line(point: dict[str, float | None], curve: dict[str, float | None]) -> dict[str, object]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,21 +13,11 @@ from labelloop.process.settings import Settings
 from labelloop.selection.features import pixels
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
-from tests.support.backend_factory import settings_for
 from tests.support.hops.photos import FORM, spec_of
-from tests.support.network.picture_server import Pictures, jpeg, pictures
+from tests.support.hops.photos import _served as _served
+from tests.support.hops.photos import _settings as _settings
+from tests.support.network.picture_server import Pictures, jpeg
 from tests.support.servers import LabelStudio
-
-
-@pytest.fixture
-def served() -> Iterator[Pictures]:
-    with pictures() as found:
-        yield found
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return replace(settings_for(database_url, tmp_path), fetch_private="127.0.0.1")
 
 
 @pytest.mark.parametrize("presign", [True, False])

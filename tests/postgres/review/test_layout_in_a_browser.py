@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize
 
 from labelloop.store.tables import descriptions
 from labelloop.versions.descriptions import Description
-from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_width, with_labels
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_tables_are_whole, check_width, with_labels
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -41,6 +41,8 @@ def test_every_page_can_be_read_by_all_on_a_laptop_and_a_phone_in_light_and_dark
             for closed in page.locator("summary").all():
                 closed.click()
             check(page)
+            if path.startswith(("loops", "runs")):
+                check_tables_are_whole(page)
 
 
 def test_a_confusion_matrix_of_77_labels_is_whole_on_a_laptop_and_scrolls_in_its_frame_on_less(desk: Desk) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,26 +21,30 @@ from labelloop.pictures.kept import _reduced, _uri, with_pictures
 from labelloop.process.settings import Settings
 from labelloop.selection.features import IN_COLOUR, IN_GREY, PNG, colours, open_image
 from labelloop.spec.loop import LoopSpec
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, runs
-from tests.support.backend_factory import answer, settings_for, submit
+from tests.support.backend_factory import answer, submit
+from tests.support.hops.photos import _served as _served
+from tests.support.hops.photos import _settings as _settings
 from tests.support.hops.photos import spec_of
 from tests.support.hops.retraining import claimed
-from tests.support.network.picture_server import Pictures, coloured, pictures
+from tests.support.network.picture_server import Pictures, coloured
+
+
+class Counting(Database):
+    """A database that counts its transactions."""
+
+    transactions = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[Conn]:
+        self.transactions += 1
+        with super().transaction() as conn:
+            yield conn
+
 
 COLOURS = "{features: pretrained, size: 32}"
 GREY = "{features: pretrained, size: 32, colour: false}"
-
-
-@pytest.fixture
-def served() -> Iterator[Pictures]:
-    with pictures() as found:
-        yield found
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return replace(settings_for(database_url, tmp_path), fetch_private="127.0.0.1")
 
 
 def squares(served: Pictures, n: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -163,6 +166,21 @@ def test_the_grey_of_a_coloured_picture_is_that_which_was_kept_before() -> None:
     assert open_image(seen, "RGB").size == open_image(grey).size == (128, 128)
     inside = f"{PNG}base64,{base64.b64encode(raw).decode()}"
     np.testing.assert_array_equal(colours(inside, 64, fetched=False), colours(inside, 64), "its colours stay")
+
+
+def test_pictures_kept_in_grey_and_in_colour_are_read_at_once(
+    database: Database, settings: Settings, served: Pictures
+) -> None:
+    data, _ = squares(served, 3)
+    with_pictures(database, settings, spec_of(served.url, params=GREY), data[:2])
+    wanted = with_pictures(database, settings, spec_of(served.url, params=COLOURS), data)
+    assert len(kept(database)) == 5
+    counting = Counting(database.url)
+    with counting:
+        found = with_pictures(counting, None, spec_of(served.url, params=COLOURS), data)
+    assert counting.transactions == 1
+    assert [item["photo.url"] for item in found] == [item["photo.url"] for item in wanted]
+    assert ["grey" in item["photo.url"][:200] for item in found] == [True, True, False]
 
 
 def test_a_loop_of_pixels_keeps_grey(database: Database, settings: Settings, served: Pictures) -> None:

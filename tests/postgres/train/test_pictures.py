@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,22 +20,13 @@ from labelloop.selection.features import Unfetched
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
-from tests.support.backend_factory import answer, settings_for, submit
+from tests.support.backend_factory import answer, submit
 from tests.support.hops.photos import FORM, spec_of
+from tests.support.hops.photos import _served as _served
+from tests.support.hops.photos import _settings as _settings
 from tests.support.hops.retraining import claimed
-from tests.support.network.picture_server import Pictures, pictures
+from tests.support.network.picture_server import Pictures
 from tests.support.rows import items_of_part
-
-
-@pytest.fixture
-def served() -> Iterator[Pictures]:
-    with pictures() as found:
-        yield found
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    return replace(settings_for(database_url, tmp_path), fetch_private="127.0.0.1")
 
 
 def photos(served: Pictures, n: int) -> tuple[list[dict[str, Any]], list[str]]:

@@ -22,6 +22,44 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_MS = 30_000
 
 
+MISPLACED = """() => {
+  const found = [], box = node => node.getBoundingClientRect();
+  for (const chart of document.querySelectorAll(".chart svg")) {
+    if (!box(chart).width) continue;
+    const words = [...chart.querySelectorAll("text")], edge = box(chart);
+    for (const [i, word] of words.entries()) {
+      const a = box(word);
+      if (a.left < edge.left - 1 || a.right > edge.right + 1 || a.top < edge.top - 1 || a.bottom > edge.bottom + 1)
+        found.push(`cut off: ${word.textContent}`);
+      for (const other of words.slice(i + 1)) {
+        const b = box(other);
+        if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3)
+          found.push(`${word.textContent} over ${other.textContent}`);
+      }
+    }
+  }
+  for (const table of document.querySelectorAll("main table")) {
+    if (!box(table).width) continue;
+    const frame = table.closest("[role=region]"), heads = [...table.querySelectorAll("caption, thead th")];
+    const hidden = table.tHead !== null && box(table.tHead).width <= 1;
+    if (frame === null) found.push(`no frame: ${table.innerText.slice(0, 60)}`);
+    else if (table.caption && box(table.caption).width > box(frame).width + 1) found.push(table.caption.innerText);
+    for (const head of heads.filter(head => !head.children.length && !(hidden && head.tagName === "TH"))) {
+      const range = document.createRange();
+      for (const node of head.childNodes) {
+        for (const word of node.data.matchAll(/[^\\s-]+/g)) {
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          if (range.getClientRects().length > 1) found.push(`broken: ${word[0]}`);
+        }
+      }
+    }
+  }
+  return found;
+}"""
+"""Finds words of charts that are cut off or lie over others, tables and captions outside a frame, and broken heads."""
+
+
 @dataclass
 class Desk:
     """The served pages, and a way to open them."""
@@ -65,10 +103,12 @@ class Desk:
 
 
 def check(page: Page) -> None:
-    """No violation of WCAG that axe can find, and no scrolling sideways."""
+    """No violation of WCAG that axe can find, no scrolling sideways, and every word in its place."""
     found = Axe().run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
     check_width(page)
+    misplaced = page.evaluate(MISPLACED)
+    assert not misplaced, f"{page.url}: {misplaced}"
 
 
 def check_width(page: Page) -> None:
@@ -78,7 +118,7 @@ def check_width(page: Page) -> None:
 def check_tables_are_whole(page: Page) -> None:
     """No visible cell of a table reaches beyond the screen, and on a phone each figure has its name beside it."""
     page.wait_for_load_state()  # words are there before the style sheet is
-    cells = page.locator("table.stacked :is(th[scope=row], td):visible")
+    cells = page.locator("table:is(.stacked, .fits) :is(th, td):visible:not(.stacked thead th)")
     assert cells.count() > 0
     right = cells.evaluate_all("nodes => Math.max(...nodes.map(node => node.getBoundingClientRect().right))")
     width = page.evaluate("document.documentElement.clientWidth")

@@ -175,6 +175,9 @@ def test_the_answers_that_one_look_needs_are_those_of_the_exact_test() -> None:
     assert needed(0.0, 0.05, 0.05) == 59
     assert needed(0.025, 0.05, 0.05) == pytest.approx(390, rel=0.1)
     assert needed(0.05, 0.05, 0.05) is None
+    assert needed(0.0487, 0.05, 0.05) == pytest.approx(172_806, rel=0.1)
+    assert needed(0.0488, 0.05, 0.05) is None, "more than are counted"
+    assert SIZES[-1] > accept.MOST, "a test that no look is likely to pass takes more than that too"
 
 
 def test_intervals_are_those_of_clopper_and_pearson() -> None:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from backend.report.brief import LONGEST, brief
-from backend.report.words import milliseconds
+from backend.report.words import milliseconds, up_to_most
+from labelloop.gate.accept import MOST
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.kinds import canonical
 
@@ -77,3 +78,7 @@ def test_no_prediction_and_an_answer_to_an_earlier_form_have_words_too() -> None
 )
 def test_a_time_of_seconds_is_no_power_of_ten(ms: float | None, words: str) -> None:
     assert milliseconds(ms) == words
+
+
+def test_no_number_of_answers_is_more_than_are_counted() -> None:
+    assert [up_to_most(n) for n in (59, 1810, None)] == ["59", "1,810", f"more than {MOST:,}"]
