@@ -84,7 +84,8 @@ def test_a_decision_needs_no_mouse(desk: Desk) -> None:
         page.goto(f"{desk.base}/review/")
         press_to(page, "token")
         page.keyboard.type(desk.token)
-        page.keyboard.press("Enter")
+        with page.expect_navigation():  # words are there before the style sheet, which shows where the keyboard is
+            page.keyboard.press("Enter")
         expect(page.locator("h1")).to_have_text("Loops")
         page.keyboard.press("Tab")
         assert focused(page) == "Skip to the content"

@@ -104,6 +104,7 @@ class Desk:
 
 def check(page: Page) -> None:
     """No violation of WCAG that axe can find, no scrolling sideways, and every word in its place."""
+    page.wait_for_load_state()  # words are there before the style sheet is
     found = Axe().run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
     check_width(page)
