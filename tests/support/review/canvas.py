@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,12 +57,11 @@ class Canvas:
         self.page.mouse.up()
         self.page.wait_for_timeout(500)
 
-    def click(self, *places: Place) -> None:
-        for place in places:
-            self.page.mouse.move(*self.at(place))
-            self.page.mouse.down()
-            self.page.mouse.up()
-            self.page.wait_for_timeout(400)
+    def click(self, place: Place) -> None:
+        self.page.mouse.move(*self.at(place))
+        self.page.mouse.down()
+        self.page.mouse.up()
+        self.page.wait_for_timeout(400)
 
     def until(self, act: Callable[[], object], state: str, what: str, arg: object = None) -> None:
         until(self.page, act, state, what, arg)
@@ -77,7 +77,7 @@ class Canvas:
     def corners(self, *places: Place) -> None:
         """Click until each is a corner of the region."""
         for i, place in enumerate(places, 1):
-            self.until(lambda place=place: self.click(place), _CORNERS, f"a corner at {place}", i)  # type: ignore[misc]
+            self.until(partial(self.click, place), _CORNERS, f"a corner at {place}", i)
 
     def select(self, place: Place) -> None:
         """Click on the only region until it is selected."""
