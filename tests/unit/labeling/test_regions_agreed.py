@@ -112,7 +112,7 @@ def test_scores_of_a_prediction() -> None:
     assert kinds.of(BOXES).labels_in(BOXES, predicted) == ("car", "sign")
 
 
-def test_five_people_with_500_boxes_are_compared_at_once() -> None:
+def test_five_people_with_500_boxes_are_compared_in_less_than_a_second() -> None:
     rng = np.random.default_rng(0)
     places = [(rng.uniform(1, 90, 2), rng.uniform(2, 8, 2), str(rng.choice(["car", "sign"]))) for _ in range(500)]
     people = [
@@ -121,7 +121,7 @@ def test_five_people_with_500_boxes_are_compared_at_once() -> None:
     ]
     began = time.process_time()
     answer, agreement = kinds.of(BOXES).agreed(BOXES, people, None)
-    assert time.process_time() - began < 3, "half a second; every pair on its own would take a minute"
+    assert time.process_time() - began < 1.0
     assert answer is not None
     assert len(json.loads(answer)) > 490
     assert agreement > 4.9
