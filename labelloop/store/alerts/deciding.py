@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from labelloop.answers.alerts import Alert, AlertKind, AlertState
+from labelloop.errors import Conflict, UsageError
+from labelloop.reading.strict_json import UNKEPT
 from labelloop.store import exclusions
 from labelloop.store.alerts import rows
 from labelloop.store.database import Conn
 from labelloop.store.exclusions import Cause
 from labelloop.store.tables import jobs
+
+LONGEST_WHY = 1000
+"""Characters of the reason of a decision."""
 
 
 def cover(conn: Conn, loop: str, alert_id: int, kind: AlertKind, versions: Collection[int], *, ask: bool) -> None:
@@ -17,6 +22,52 @@ def cover(conn: Conn, loop: str, alert_id: int, kind: AlertKind, versions: Colle
     if versions:
         reason = f"alert {alert_id} was rejected: {kind}" if ask else f"alert {alert_id} is open: {kind}"
         exclusions.exclude(conn, loop, versions, Cause.ALERT, reason, ask=ask, alert_id=alert_id)
+
+
+def chosen(
+    conn: Conn,
+    ids: Collection[int],
+    *,
+    was: Collection[AlertState],
+    loop: str | None = None,
+    kind: AlertKind | None = None,
+    person: str | None = None,
+) -> list[int]:
+    """Return the alerts that a decision is about: these ids, or without any those of a kind or person.
+
+    Raises UsageError if an id does not exist or is of another loop, or if nothing is named, and Conflict if one of the
+    ids is in another state than `was`.
+    """
+    if not ids and kind is None and person is None:
+        raise UsageError("name alerts by their numbers, or choose them by kind or person")
+    found = rows.list_(conn, only_open=False, ids=ids or None, kind=kind, person=person)
+    known = {alert.id: alert for alert in found}
+    if not ids:
+        mine = [alert for alert in found if alert.state in was and loop in (None, alert.loop)]
+        if not mine:
+            raise UsageError(f"no {' or '.join(was)} alert fits; `labelloop alerts --all` lists all of them")
+        return [alert.id for alert in mine]
+    for id_ in ids:
+        if (alert := known.get(id_)) is None:
+            fits = " of this kind and person" if kind is not None or person is not None else ""
+            raise UsageError(f"there is no alert {id_}{fits}; `labelloop alerts --all` lists all of them")
+        if loop not in (None, alert.loop):
+            raise UsageError(f"alert {id_} is of the loop {alert.loop!r}, not of {loop!r}")
+        if alert.state not in was:
+            by = f" by {alert.decided_by}" if alert.decided_by else ""
+            undo = f"; `labelloop alerts reopen {id_}` takes that back" if alert.decided_by else ""
+            raise Conflict(f"alert {id_} is {alert.state} already{by}: nothing was done{undo}")
+    return sorted(set(ids))
+
+
+def reason_of(why: str) -> str:
+    """Return the reason as it is stored. Raises UsageError if it is empty, too long, or cannot be stored."""
+    why = why.strip()
+    if not why or len(why) > LONGEST_WHY:
+        raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
+    if UNKEPT.search(why):
+        raise UsageError("the reason holds characters that Postgres cannot store")
+    return why
 
 
 def decide(conn: Conn, ids: Collection[int], state: AlertState, by: str, why: str) -> list[Alert]:

@@ -126,7 +126,7 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[S
     """Return the annotations of these outputs, without the skipped ones, in the order of their ids.
 
     Of an annotation whose newest version is excluded, the version before is returned. If there is none, the excluded
-    version is, distrusted for the reason of its exclusion.
+    version is returned only if somebody else is to be asked, and is distrusted for the reason of its exclusion.
     """
     cursor = rows_of(conn, StoredAnnotation)
     return cursor.execute(
@@ -140,8 +140,8 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[S
         ), left_over as (
             select a.*, x.reason, x.ask from annotations a
             join lateral (
-                select reason, ask from exclusions where annotation_version = a.seq and until is null
-                order by ask desc, id limit 1
+                select reason, ask from exclusions where annotation_version = a.seq and until is null and ask
+                order by id limit 1
             ) x on true
             where a.instance = %(instance)s and a.annotation_id = any(array(select annotation_id from theirs))
             and not exists (select from counting c where c.annotation_id = a.annotation_id)

@@ -189,7 +189,8 @@ def test_a_task_with_edited_data_takes_no_answer_until_the_edit_is_accepted(team
     assert task_of(team, first)["data"]["text"] == f"another {first}"
     team.answer(second, "cat", team.anne)
     team.pull()
-    assert ("cat", ANNE) in team.said() and len(team.said()) == 4
+    assert ("cat", ANNE) in team.said()
+    assert len(team.said()) == 4
     assert team.alerts() == []
     [ended] = [alert for alert in team.alerts(AlertState.REJECTED) if alert.ended_at]
     assert ended.id == two.id
