@@ -59,6 +59,21 @@ class OfJudge(BaseModel):
     model_version: str | None = Field(None, description="Version of the judge; without it that of the newest output")
 
 
+class OfAlerts(BaseModel):
+    """Query of the report of alerts."""
+
+    state: Literal["open", "all"] | None = Field(None, description="With `all`, the decided ones too")
+
+
+class AlertDecision(BaseModel):
+    """A decision about alerts: those of `ids`, or all open ones of a person."""
+
+    decision: Literal["accept", "reject", "reopen"]
+    ids: list[int] = Field(default=[], description="Numbers of the alerts")
+    person: str | None = Field(None, description="Address of the person, if there are no `ids`")
+    why: str | None = Field(None, max_length=LONGEST_WHY, description="The reason; `reopen` needs none")
+
+
 class OfThreshold(BaseModel):
     """Query of the report about what may pass unseen."""
 
@@ -103,6 +118,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/overview"): _read("Report all loops.", Listed),
     ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
     ("GET", "/v1/review/loops/<loop>/accuracy"): _read("Report the error rates by week, source and label."),
+    ("GET", "/v1/review/loops/<loop>/alerts"): _read("Report what people did to the work of others.", OfAlerts),
+    ("POST", "/v1/review/loops/<loop>/alerts"): _posted("Decide about alerts.", AlertDecision, Done),
     ("GET", "/v1/review/loops/<loop>/corrections"): _read("Report what people changed in shown answers."),
     ("GET", "/v1/review/loops/<loop>/judge"): _read(
         "Report whether the verdicts of a judge may be believed.", OfJudge

@@ -1,4 +1,4 @@
-"""Gauges: open tasks, budgets, deliveries of callbacks and rows of the outbox, read when Prometheus asks."""
+"""Gauges: open tasks, alerts, budgets, deliveries of callbacks, rows of the outbox; read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
 from labelloop.store import budget, outbox
+from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import gauges
@@ -26,7 +27,7 @@ class Window(Collector):
         up = GaugeMetricFamily("labelloop_postgres_up", "1 if Postgres answers")
         try:
             with self._database.transaction() as conn:
-                found = [*_tasks(conn), *_budgets(conn), *_callbacks(conn), *_outbox(conn)]
+                found = [*_tasks(conn), *_budgets(conn), *_callbacks(conn), *_outbox(conn), *_alerts(conn)]
             up.add_metric([], 1)
         except LabelloopError:
             found = []
@@ -72,6 +73,13 @@ def _callbacks(conn: Conn) -> Iterator[Metric]:
         for state, n in (("pending", one.pending), ("failing", one.failing), ("dead", one.dead)):
             sent.add_metric([str(one.id), state], n)
     yield sent
+
+
+def _alerts(conn: Conn) -> Iterator[Metric]:
+    alerts = GaugeMetricFamily("labelloop_open_alerts", "Alerts without a decision", labels=["loop", "kind"])
+    for count in alert_rows.open_counts(conn):
+        alerts.add_metric([count.loop, count.kind], count.n)
+    yield alerts
 
 
 def _outbox(conn: Conn) -> Iterator[Metric]:

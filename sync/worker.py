@@ -130,6 +130,8 @@ class SyncJobs:
         try:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
                 self._answered_at[spec.name] = time.monotonic()
+            if memory.form_is_wrong:
+                self._connect_at.pop(spec.name, None)  # the next push sends the loop's form
             if full:
                 take_newcomers(self.database, self.gateway, spec, unshown=self._unshown.setdefault(spec.name, {}))
         except Exception as exc:

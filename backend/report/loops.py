@@ -28,6 +28,7 @@ from backend.train.drifted import Watch, watch
 from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
 from labelloop.spec.loop import LoopSpec
+from labelloop.store.alerts import rows as alerts
 from labelloop.store.database import Conn
 from labelloop.store.media import holding
 from labelloop.store.questions import loops as loop_questions
@@ -109,6 +110,7 @@ def _summary(conn: Conn, spec: LoopSpec, judge: Report | None) -> Report:
         "in_review": states["in_review"],
         "unreadable": unreadable.outputs(conn, loop),
         "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
+        "alerts": sum(count.n for count in alerts.open_counts(conn, loop)),
         "answered": states["answered"],
         "passed": states["passed"],
         "accepted": states["accepted"],

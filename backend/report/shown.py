@@ -23,7 +23,7 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 """Images that a page may show. An SVG can hold programs, so it is not one of them."""
 
 
-NEEDS = ("decision", "failed", "fault", "drift", "promise", "unreadable", "disagreement", "shadow", "answers")
+NEEDS = ("decision", "alerts", "failed", "fault", "drift", "promise", "unreadable", "disagreement", "shadow", "answers")
 """Kinds of needs of a loop, the most urgent first."""
 STATES_WITHOUT_ALERT = ("shadow", "answers")
 """Needs that end by themselves as people answer: the loop counts as idle."""
@@ -109,6 +109,9 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
     def need(kind: str, what: str, run: object = None) -> None:
         found.append({"kind": kind, "what": what, "run": run})
 
+    if n := loop["alerts"]:
+        what = "1 alert is" if n == 1 else f"{n} alerts are"
+        need("alerts", f"{what} open: what people did to the work of others does not count until somebody decides")
     for run in latest:
         if run["status"] == "asking":
             need("decision", f"run {run['name']} passed the gate and needs your decision", run["id"])

@@ -12,6 +12,7 @@ from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
 from backend.review.actions import Action, carry_out, confirmation
+from backend.review.alerts import decide_alerts
 from backend.review.download import model_file
 from backend.review.guard import asker, found, require_scope
 from backend.review.loop_pages import PAGES, LoopPage
@@ -32,6 +33,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp.add_url_rule("/loops/<loop>", "loop", api.loop)
     for name, page in PAGES.items():
         bp.add_url_rule(f"/loops/<loop>/{name}", name, partial(api.of_loop, page))
+    bp.add_url_rule("/loops/<loop>/alerts", "decide", api.decide, methods=["POST"])
     bp.add_url_rule("/runs/<run_id>", "run", api.run)
     bp.add_url_rule("/runs/<run_id>/progress", "run_progress", api.progress)
     bp.add_url_rule("/versions/<version_id>", "version", api.version)
@@ -86,6 +88,15 @@ class _Api:
         with self._database.transaction() as conn:
             descriptions.write(conn, version, description, by)
             return version_report(conn, version)
+
+    def decide(self, loop: str) -> Json:
+        """The body has `decision` (accept, reject or reopen), `ids` or `person`, and `why`."""
+        by, body = require_scope(PROMOTE).name, json_object()
+        ids = body.get("ids", [])
+        if not isinstance(ids, list):
+            abort(400, "ids must be a list of the numbers of alerts")
+        given = body.get("decision"), ids, body.get("person"), by, body.get("why")
+        return {"done": decide_alerts(self._database, loop, *given)}
 
     def compare(self) -> Json:
         a, b = request.args.get("a", ""), request.args.get("b", "")

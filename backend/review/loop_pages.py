@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from backend.report.alerts import alerts_report
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.estimates.accuracy import accuracy_report
 from backend.report.estimates.judge import judge_report
@@ -66,6 +67,7 @@ def _people(conn: Conn, loop: str) -> Report:
 
 PAGES: Mapping[str, LoopPage] = {
     "accuracy": LoopPage(_accuracy, estimate_charts.of_accuracy),
+    "alerts": LoopPage(alerts_report, takes=("state",)),
     "corrections": LoopPage(_corrections),
     "judge": LoopPage(_judge, estimate_charts.of_judge, takes=("model_version",)),
     "opinions": LoopPage(opinions_report, opinions_charts),

@@ -18,6 +18,7 @@ from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, logins
 from backend.review.actions import Action, carry_out, confirmation
+from backend.review.alerts import decide_alerts
 from backend.review.download import model_file
 from backend.review.guard import HOME, asker, csrf_token, found, identity, require_scope
 from backend.review.loop_pages import PAGES, LoopPage
@@ -64,6 +65,7 @@ def _add_actions(bp: Blueprint, actions: _Actions) -> None:
     # Metrics know a route by these names: "look" and "do" are older than the functions.
     bp.add_url_rule(ACTION, "look", actions.confirm)
     bp.add_url_rule(ACTION, "do", actions.act, methods=["POST"])
+    bp.add_url_rule("/loops/<loop>/alerts", "decide", actions.decide, methods=["POST"])
     bp.add_url_rule("/versions/<version_id>/description", "describe", actions.describe, methods=["POST"])
 
 
@@ -145,6 +147,12 @@ class _Actions:
         action = Action(by, request.form.get("why", ""), epoch, request.form.get("to"))
         flash(carry_out(self._database, self._settings.models_dir, asked, action))
         return redirect(HOME + asked.back, 303)
+
+    def decide(self, loop: str) -> AnyResponse:
+        by, form = require_scope(PROMOTE).name, request.form
+        given = form.get("decision"), form.getlist("id"), form.get("person"), by, form.get("why")
+        flash(decide_alerts(self._database, loop, *given))
+        return redirect(url_for("review.alerts", loop=loop), 303)
 
     def describe(self, version_id: str) -> AnyResponse:
         by, form = require_scope(PROMOTE).name, request.form

@@ -20,7 +20,7 @@ from console.cli import (
     versions,
 )
 from console.cli.adopting import commands as adopting
-from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
+from console.cli.pipelines import alerts, callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
 from console.cli.record import audit, lineage
 from console.cli.wrappers import CommandGroup
 
@@ -36,6 +36,7 @@ def main() -> None:
 
 TOPICS = (
     adopting,
+    alerts,
     audit,
     callbacks,
     completion,

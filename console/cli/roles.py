@@ -36,6 +36,7 @@ ROLES = {
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",
+        "alerts": "List and decide what people did to others' answers",
         "people": "Show each annotator's number of answers, speed, accuracy",
         "corrections": "Report what people changed in shown answers",
     },

@@ -23,6 +23,7 @@ RARE_STATES = (
     "media_held",
     "withdrawn",
     "unreadable",
+    "alerts",
     "dead_deliveries",
     "rests_on_correction",
     "repeats",
@@ -44,6 +45,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     unreadable: outputs in review with an answer that labelloop cannot parse.
 
+    alerts: what people did to the work of others, and nobody decided yet; `labelloop alerts` lists it.
+
     media_held: those of the quarantined outputs that are held back, because no browser can read what they show.
 
     dead_deliveries: events of callbacks that were given up; `labelloop callback deliveries --dead` lists them.
@@ -57,6 +60,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     budget: the tasks of today, in UTC, and the limits that are used up.
     """
     from labelloop.store import budget, outbox
+    from labelloop.store.alerts import rows as alerts
     from labelloop.store.callbacks import registered
     from labelloop.store.media import holding
     from labelloop.store.pipelines import repeats
@@ -78,6 +82,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "alerts": sum(count.n for count in alerts.open_counts(conn, name)),
                     "media_held": holding.held(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 from console.doctor.findings import Finding, fault, good, hint
 from console.doctor.project import push_it
+from labelloop.store.alerts.rows import OpenCount
 from labelloop.store.questions.health import Refused
 from labelloop.store.tables.unreadable import UnreadableAnswer
 
@@ -14,6 +16,8 @@ REASONS_SHOWN = 3
 """Reasons named in one finding; the others are counted."""
 
 LONGEST_REASON = 300
+ALERTS_WAIT = timedelta(days=3)
+"""An alert that is open for longer is a fault."""
 
 
 def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
@@ -31,6 +35,24 @@ def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
         f"{stuck} cannot be read, and nobody else is asked: {_reasons([row for row in rows if not row.again])}",
         why="they do not count as answers, so their outputs stay in review",
         repair=f"correct or delete it at {where}; or add what is missing to labels.xml and run `labelloop migrate`",
+        loop=loop,
+    )
+
+
+def alerts(loop: str, counts: Sequence[OpenCount]) -> Finding:
+    """Report alerts about which nobody has decided yet."""
+    if not counts:
+        return good("alerts", "none is open", loop)
+    n, oldest = sum(count.n for count in counts), max(count.oldest for count in counts)
+    kinds = ", ".join(f"{count.n} {count.kind}" for count in counts)
+    says = f"{n} {'is' if n == 1 else 'are'} open: {kinds}"
+    if oldest < ALERTS_WAIT:
+        return hint("alerts", f"{says}; `labelloop alerts --loop {loop}` lists them", loop)
+    return fault(
+        "alerts",
+        f"{says}; the oldest for {oldest.days} days",
+        why="what people did there does not count until somebody decides",
+        repair=f"labelloop alerts --loop {loop}",
         loop=loop,
     )
 

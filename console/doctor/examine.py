@@ -21,6 +21,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import budget, outbox
+from labelloop.store.alerts import rows as alerts
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
 from labelloop.store.media import holding
@@ -194,6 +195,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("alerts", lambda: answers.alerts(name, alerts.open_counts(conn, name)), name)
     yield _try("opinions", lambda: answers.opinions(name, waiting_for_nobody(conn, spec)), name)
     yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
     yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)

@@ -37,13 +37,15 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnnotation(Annotation):
-    """The newest version of an annotation, as the view annotations has it."""
+    """The version of an annotation that counts, or the newest one of an annotation of which none does."""
 
     seq: int
     """Number of the version, in the order in which we saw them."""
     output_id: UUID
     distrusted: str | None
     """Why it does not count; None for one that counts."""
+    ask: bool
+    """Whether somebody else is asked, because it does not count."""
 
 
 def digest(annotation: Annotation, output_id: object, distrusted: str | None) -> bytes:

@@ -130,6 +130,11 @@ def shown_data(fields: Iterable[str], data: Mapping[str, Any]) -> dict[str, Any]
     return {**data, **{_ours(field): data[field] for field in fields if renamed(field) and field in data}}
 
 
+def shown_name(field: str) -> str:
+    """Return the name under which a task's data has the field that the form shows."""
+    return _ours(field) if renamed(field) else field
+
+
 @lru_cache(maxsize=64)
 def sent(xml: str) -> str:
     """Return the form as it is sent to Label Studio, which strips the white space at both ends."""

@@ -100,6 +100,7 @@ def task(value: object) -> Task:
         updated_at=time(fields, "updated_at"),
         annotations=annotations,
         annotated=max(sum(count for count in counts if isinstance(count, int)), len(there), len(annotations)),
+        updated_by=_last_user(fields.get("updated_by")),
     )
 
 
@@ -177,6 +178,12 @@ def is_number(value: object) -> TypeGuard[float]:
 def _user(value: object) -> UserId | None:
     id_ = _reference(value)
     return None if id_ is None else UserId(id_)
+
+
+def _last_user(value: object) -> UserId | None:
+    """Return the user of a task's `updated_by`, which is a list of one: [{"user_id": 7}]."""
+    found = value[0] if isinstance(value, list) and value else None
+    return _user(found.get("user_id")) if isinstance(found, dict) else None
 
 
 def _reference(value: object) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from labelloop.errors import Ambiguous, Refused
 from labelloop.labelstudio import answers
@@ -119,6 +120,22 @@ class Tasks(Listing):
         """
         with _unless_gone(), self._clear(f"the opening of task {task_id}", write=True):
             self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": done})
+
+    def set_data(self, task_id: TaskId, data: Mapping[str, Any]) -> None:
+        """Replace the data of the task. Does nothing to a task that is gone."""
+        with _unless_gone(), self._clear(f"the data of task {task_id}", write=True):
+            self._request("PATCH", f"api/tasks/{task_id}/", body={"data": dict(data)})
+
+    def task_ids(self, project_id: ProjectId) -> set[TaskId]:
+        """Return the ids of all tasks. The set is complete unless this raises."""
+        found, after_id = set[TaskId](), BEFORE_ALL
+        with self._clear("the ids of the tasks"):
+            while True:
+                page = [answers.task_id(item) for item in self._items(project_id, "id", after_id, size=CHANGES)]
+                found |= set(page)
+                if len(page) < CHANGES:
+                    return found
+                after_id = page[-1]
 
     def delete_task(self, task_id: TaskId) -> None:
         """Delete the task. A second call changes nothing, even at the same time."""

@@ -14,7 +14,7 @@ from labelloop.labeling.form_xml import OURS
 from labelloop.outputs import fitting, reading
 from labelloop.outputs.output import Output, OutputState
 from labelloop.queue.tasks import Task
-from labelloop.reading import paths, strict_json
+from labelloop.reading import strict_json
 from labelloop.reading.ids import ProjectId
 
 SOURCE = "label-studio"
@@ -61,11 +61,6 @@ def data_sha256(data: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(strict_json.dumps(data).encode()).digest()
 
 
-def same_item(data: Mapping[str, Any], stored: Mapping[str, Any], config: LabelingConfig) -> bool:
-    """Whether annotators see the same: all fields that the form shows are equal. Other fields may differ."""
-    return all(_shown(data, name) == _shown(stored, name) for name in config.data_fields)
-
-
 def output_of(
     project_id: ProjectId, found: FoundTask, shown_version: str, config: LabelingConfig, labels: Collection[str]
 ) -> tuple[Output, str | None]:
@@ -96,8 +91,3 @@ def newest(guesses: Sequence[Guess], shown_version: str) -> Guess | None:
     """Return the prediction that annotators see, as `output_of` says; None without predictions."""
     shown = [guess for guess in guesses if guess.version == shown_version]
     return max(shown or guesses, key=lambda guess: guess.id, default=None)
-
-
-def _shown(data: Mapping[str, Any], name: str) -> object:
-    name = name.partition("[")[0]
-    return paths.below(data, name) if "." in name else data.get(name)

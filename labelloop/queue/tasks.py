@@ -18,7 +18,7 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane
 from labelloop.queue.prelabel import Prelabelled
 from labelloop.queue.why import UNSURE, split
-from labelloop.reading.ids import TaskId
+from labelloop.reading.ids import TaskId, UserId
 
 OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, STATISTIC, BEST, STEPS = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "statistic", "best", "steps")
@@ -67,6 +67,8 @@ class Task:
     """All annotations, including skipped ones; empty if only the counts were requested."""
     annotated: int
     """Number of annotations, including skipped ones."""
+    updated_by: UserId | None = None
+    """The user who last annotated it, deleted an annotation or changed a prediction; None if it is not known."""
 
     def output_id(self, signing_key: bytes) -> UUID | None:
         """Return the id of the task's output; None if the signature is missing or wrong."""

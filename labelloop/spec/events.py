@@ -19,6 +19,9 @@ class Event(StrEnum):
     CERTIFICATE_WITHDRAWN = "certificate.withdrawn"
     """Nothing passes unseen any more by this certificate, or a person revoked what it let pass."""
 
+    ALERT_OPENED = "alert.opened"
+    """Somebody did something in Label Studio to the work of others; it does not count until a person accepts it."""
+
 
 USUAL = (Event.OUTPUT_ANSWERED, Event.ANSWER_CHANGED)
 """The events of a callback for which none are named: those that a pipeline acts on."""

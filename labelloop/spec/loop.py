@@ -43,6 +43,7 @@ SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 YOUNGER_KEYS = frozenset(
     {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
+    | {"reviewers_may_edit"}
 )
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
@@ -76,6 +77,8 @@ class LoopSpec(Strict):
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
+    reviewers_may_edit: tuple[Annotated[str, Field(min_length=3, max_length=320, pattern="@")], ...] = ()
+    """Addresses of people who may change the answers of others: their edits count at once, without an alert."""
     consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
     """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None

@@ -24,7 +24,7 @@ def body(conn: Conn, one: Claimed) -> str:
     """Return the text to send. The answer in it is that of the commit, whatever has changed since."""
     if one.event in (Event.OUTPUT_ANSWERED, Event.ANSWER_CHANGED):
         data = _answer(conn, one)
-    elif one.event in (Event.OUTPUT_ACCEPTED, Event.CERTIFICATE_WITHDRAWN):
+    elif one.event in (Event.OUTPUT_ACCEPTED, Event.CERTIFICATE_WITHDRAWN, Event.ALERT_OPENED):
         data = {"loop": one.loop, **one.fact}
     elif one.event == Event.TASK_COMPLETED:
         data = {"loop": one.loop, "id": one.fact["output"], **{k: v for k, v in one.fact.items() if k != "output"}}

@@ -20,6 +20,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
+from sync.alerts.form import look_at_form
 from sync.project import signposts
 from sync.project.examples import of_loop
 
@@ -165,6 +166,7 @@ def apply_spec(database: Database, gateway: Gateway, project: Project, spec: Loo
     changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}
     if not same_form(spec.labels_xml, project.labels_xml):
         changes["label_config"] = sent(spec.labels_xml)
+        look_at_form(database, spec, row.instance, project)
     if changes:
         project = gateway.update_project(project.id, **changes)
     if words != written:

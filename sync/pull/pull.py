@@ -8,6 +8,7 @@ annotators need. So a worker remembers which changes it has seen, and reads only
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,11 +22,17 @@ from labelloop.labelstudio.tasks import CHANGES
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
+from labelloop.store.alerts import found
+from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
+from sync.alerts.answers import watch_many_deleted
+from sync.alerts.form import look_at_form
+from sync.alerts.items import restore_items
 from sync.project.project import check_is_ours
+from sync.pull.settle import AT_ONCE, is_about_many, settle_alerts
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
 
@@ -39,7 +46,11 @@ LATE_EVERY_S = 60.0
 """Seconds between two reads of changes that were committed late, while there are changes."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECK_EVERY_S = 900.0
-"""Seconds between two checks that the project is ours, while nothing fails. Each write has its own check."""
+"""Seconds between two checks of a push that the project is ours, while nothing fails. Each write has its own check."""
+LOOK_EVERY_S = 30.0
+"""Seconds between two looks at the project: whether it is ours, its form, and its number of tasks. Label Studio sends
+no webhook for most of these, and changes no task.
+"""
 
 
 @dataclass
@@ -54,8 +65,14 @@ class Memory:
     """When a pull last found a change, by this machine's clock; 0 if no change can come late any more."""
     late_at: float = 0.0
     """When a pull last read the changes that were committed late."""
-    checked_at: float = 0.0
-    """When the project was last checked to be ours; 0 if never."""
+    looked_at: float = -math.inf
+    """When the project was last looked at."""
+    form_right_at: float | None = None
+    """When its form was last found to be the loop's; None if it is not, or was not looked at."""
+    form_is_wrong: bool = False
+    """Whether the last look found a form that is none of the loop's: a push should send the loop's."""
+    others: int | None = None
+    """Number of tasks in the project, beyond those that are stored; None before the first look."""
 
     def note(self, changes: Mapping[TaskId, datetime]) -> set[TaskId]:
         """Remember these changes, and return the tasks with a new one. The next pull begins after them."""
@@ -88,11 +105,12 @@ def pull(
     if project is None or project.project_id is None:
         return PullReport()
     memory = memory or Memory()
-    if not memory.checked_at or time.monotonic() - memory.checked_at > CHECK_EVERY_S:
-        check_is_ours(gateway, project)
-        memory.checked_at = time.monotonic()
     pull = Pull(database, gateway, spec, project)
-    report = pull.read_again()
+    report = PullReport()
+    if doorbells or memory.form_is_wrong or time.monotonic() - memory.looked_at > LOOK_EVERY_S:
+        report += _look(pull, memory)
+    report += _settle(pull)
+    report += pull.read_again()
     report += _changed(pull, memory)
     if doorbells:
         report += _check_exist(pull, doorbells)
@@ -101,6 +119,35 @@ def pull(
         report += sweep(pull, confirm_deletions)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
+    return report
+
+
+def _look(pull: Pull, memory: Memory) -> PullReport:
+    """Look at the project: raise unless it is ours, open an alert if its form was changed, and find deleted tasks."""
+    memory.looked_at = began = time.monotonic()
+    standing = check_is_ours(pull.gateway, pull.project)
+    is_right = look_at_form(pull.database, pull.spec, pull.instance, standing, memory.form_right_at)
+    memory.form_is_wrong, memory.form_right_at = not is_right, began if is_right else None
+    with pull.database.transaction() as conn:
+        others = standing.tasks - found.stored_tasks(conn, pull.instance)
+    fewer, memory.others = memory.others is not None and others < memory.others, others
+    if not fewer:
+        return PullReport()
+    with pull.database.transaction() as conn:
+        opened = found.opened_tasks(conn, pull.instance)
+    return _deleted(pull, opened - pull.gateway.task_ids(pull.project_id), all_=True)
+
+
+def _settle(pull: Pull) -> PullReport:
+    """Carry out what people decided about alerts."""
+    report = PullReport(answers=settle_alerts(pull.database, pull.spec).answers)
+    with pull.database.transaction() as conn:
+        many = [alert.id for alert in alert_rows.unsettled(conn, pull.spec.name, AT_ONCE) if is_about_many(alert)]
+    if many:
+        report += sweep(pull, confirm_deletions=True)
+        with pull.database.transaction() as conn:
+            alert_rows.set_settled(conn, many)
+    restore_items(pull.database, pull.gateway, pull.spec, pull.project)
     return report
 
 
@@ -175,7 +222,8 @@ def _check_exist(pull: Pull, doorbells: Mapping[TaskId, datetime]) -> PullReport
     return report
 
 
-def _deleted(pull: Pull, ids: set[TaskId]) -> PullReport:
+def _deleted(pull: Pull, ids: set[TaskId], *, all_: bool = False) -> PullReport:
+    """Withdraw the outputs of these tasks, which are gone. `all_`: no other task of the loop is."""
     with pull.database.transaction() as conn:
         gone = list(task_store.by_label_studio_id(conn, pull.instance, sorted(ids)).values())
         known = len(task_store.ids(conn, pull.spec.name)) if gone else 0
@@ -183,7 +231,10 @@ def _deleted(pull: Pull, ids: set[TaskId]) -> PullReport:
         return PullReport()
     if too_many(len(gone), known):
         # An error here would keep the doorbells, and every later pull would fail before its sweep.
-        logger.warning("%d open tasks are gone; the next sweep decides", len(gone), extra={"loop": pull.spec.name})
+        logger.warning("%d tasks are gone; the next sweep decides", len(gone), extra={"loop": pull.spec.name})
+        if all_:
+            with pull.database.transaction() as conn:
+                watch_many_deleted(conn, pull.spec, pull.instance, len(gone), known)
         return PullReport()
     confirm(pull)
     with pull.database.transaction() as conn:

@@ -161,7 +161,7 @@ def _read(
     versions = {row.id: row.seq for row in rows}
     for row in rows:
         if row.distrusted is not None:
-            why = Unreadable(row.distrusted, ask=False)
+            why = Unreadable(row.distrusted, ask=row.ask)
             not_read.append(NotRead(output.id, row.seq, row.reviewer, why))
     trusted = [row for row in rows if row.distrusted is None]
     for row in trusted:

@@ -15,6 +15,7 @@ from labelloop.queue.tasks import KnownTask, Task
 from labelloop.reading.ids import TaskId
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
+from sync.alerts.answers import confirm_many_deleted, watch_many_deleted
 from sync.project.project import check_is_ours
 from sync.pull.take_in import Pull, PullReport
 
@@ -60,6 +61,8 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     ours = by_output(standing)
     gone = gone_from(rows, standing, ours)
     if not confirm_deletions and too_many(len(gone), len(rows)):
+        with pull.database.transaction() as conn:
+            watch_many_deleted(conn, pull.spec, pull.instance, len(gone), len(rows))
         raise Failed(
             f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio. That is more "
             f"than people usually delete (at most {MANY_DELETIONS}, or {SHARE:.0%}), so no answer was withdrawn. If "
@@ -77,7 +80,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     for page in _pages(differ):
         report += pull.take_in(pull.gateway.tasks(pull.project_id, page))
     if gone:
-        report += _withdraw(pull, gone)
+        report += _withdraw(pull, gone, on_purpose=confirm_deletions)
     for output_id, tasks in double.items():
         report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
     with pull.database.transaction() as conn:
@@ -85,14 +88,16 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     return report
 
 
-def _withdraw(pull: Pull, gone: Sequence[Gone]) -> PullReport:
+def _withdraw(pull: Pull, gone: Sequence[Gone], *, on_purpose: bool) -> PullReport:
     """Withdraw the outputs whose task is still gone at a second look."""
     asked = [one.task.label_studio_id for one in gone]
     still = {task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)}
     vanished = [one.task.output_id for one in gone if one.task.label_studio_id not in still or one.reused]
     with pull.database.transaction() as conn:
         projects.lock_hop(conn, pull.spec.name, "answers")
-        return pull.withdraw(conn, vanished)
+        if on_purpose:
+            confirm_many_deleted(conn, pull.spec, pull.instance)
+        return pull.withdraw(conn, vanished, on_purpose=on_purpose)
 
 
 def confirm(pull: Pull) -> None:

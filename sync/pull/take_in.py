@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -12,23 +12,26 @@ from labelloop.answers.people import Person
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import IDLE, OutputState
-from labelloop.queue.adopted import Adopted, data_sha256, same_item
+from labelloop.queue.adopted import Adopted, data_sha256
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import adopted_tasks
+from labelloop.store.alerts import found as alerts_found
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import jobs, pool, projects, unreadable
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
+from sync.alerts.answers import watch_answers, watch_deleted_tasks
+from sync.alerts.form import watch_form
+from sync.alerts.items import edited, watch_items
 from sync.pull.resolve import form_hash, resolve
 
 HAS_TASK = [OutputState.IN_REVIEW, OutputState.ANSWERED]
 TAMPERED = "the signature in the task's data does not fit"
-CHANGED = "the task's data was changed after the project was adopted"
 DELETED = "its task was deleted in Label Studio"
 
 
@@ -69,7 +72,7 @@ class Pull:
     ) -> PullReport:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
 
-        `first` is called in it before anything is stored.
+        `first` is called in it before anything is stored. What is read with it was there before the loop: no alert.
         """
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
@@ -80,7 +83,7 @@ class Pull:
                 raise Unreachable(f"loop {self.spec.name!r} has just got another project")
             if first is not None:
                 first(conn)
-            report = self._store(conn, tasks, users)
+            report = self._store(conn, tasks, users, first is None)
             projects.set_bookmark(conn, self.spec.name, bookmark)
         return report
 
@@ -95,8 +98,13 @@ class Pull:
             done = resolve(conn, self.spec, self.instance, outputs, {})
             return PullReport(outputs=len(outputs), answers=done.answers)
 
-    def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
-        """Withdraw outputs whose tasks were deleted in Label Studio: their answers no longer count."""
+    def withdraw(self, conn: Conn, outputs: Sequence[UUID], *, on_purpose: bool = False) -> PullReport:
+        """Withdraw outputs whose tasks were deleted in Label Studio: their answers no longer count.
+
+        There is an alert for each that has an answer, unless a person has confirmed the deletion (`on_purpose`).
+        """
+        if not on_purpose:
+            watch_deleted_tasks(conn, self.spec, self.instance, outputs)
         withdrawn = output_store.set_state(
             conn,
             outputs,
@@ -113,7 +121,7 @@ class Pull:
         jobs.ask(conn, jobs.PUSH, self.spec.name)
         return PullReport(withdrawn=len(withdrawn), answers=done.answers)
 
-    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[UserId, Person]) -> PullReport:
+    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[UserId, Person], watch: bool) -> PullReport:
         key = self.project.signing_key
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
@@ -123,12 +131,25 @@ class Pull:
         strays = [task for task in tasks if task.id in signed and task.id not in theirs]
         adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
 
-        seen = [*_seen([t for t in tasks if t.id not in theirs], signed, known, pushed)]
-        seen += self._seen_adopted(conn, [t for t in tasks if t.id in theirs], theirs)
+        tampered = _tampered([t for t in tasks if t.id not in theirs], signed, known, pushed)
+        outputs = pushed | {id_: signed[id_] for id_ in signed if id_ not in tampered and signed[id_] in known}
+        outputs |= {task_id: row.output_id for task_id, row in theirs.items()}
+        differ = [t for t in tasks if t.id not in theirs or data_sha256(t.data) != theirs[t.id].data_sha256]
+        changed = edited(conn, self.spec.config, self.instance, differ, outputs, tampered)
+        before = alerts_found.newest_seq(conn)
+        seen: list[annotation_store.Seen] = [
+            (annotation, outputs.get(task.id), TAMPERED if task.id in tampered else None)
+            for task in tasks
+            for annotation in task.annotations
+        ]
         touched = annotation_store.add(conn, self.instance, seen)
         touched |= annotation_store.write_tombstones(
             conn, self.instance, {task.id: task.updated_at for task in tasks}, [item[0].id for item in seen]
         )
+        if watch:
+            watch_answers(conn, self.spec, self.instance, before, tasks, users)
+            watch_items(conn, self.spec, self.instance, before, tasks, changed)
+            watch_form(conn, self.spec, self.instance, before)
         touched |= {signed[task.id] for task in adopted} | opened
         done = resolve(conn, self.spec, self.instance, touched, users)
         return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
@@ -145,24 +166,6 @@ class Pull:
         # Wait for a push that may be opening them now: an output that it opens is not among those that people chose.
         projects.lock_hop(conn, self.spec.name, "push")
         return set(adopted_tasks.open_(conn, self.instance, dict.fromkeys(idle), by_people=True))
-
-    def _seen_adopted(
-        self, conn: Conn, tasks: Sequence[Task], theirs: Mapping[TaskId, Adopted]
-    ) -> list[annotation_store.Seen]:
-        """Return each annotation of adopted tasks as `_seen` does. It is distrusted if the task shows another item."""
-        changed = {task.id for task in tasks if data_sha256(task.data) != theirs[task.id].data_sha256}
-        if changed:
-            stored = adopted_tasks.data(conn, [theirs[task_id].output_id for task_id in changed])
-            changed = {
-                task.id
-                for task in tasks
-                if task.id in changed and not same_item(task.data, stored[theirs[task.id].output_id], self.spec.config)
-            }
-        return [
-            (annotation, theirs[task.id].output_id, CHANGED if task.id in changed else None)
-            for task in tasks
-            for annotation in task.annotations
-        ]
 
     def _adopt_stray(self, conn: Conn, task: Task, output: KnownOutput | None) -> bool:
         """Adopt a signed task that is not stored: its import took effect after the grace, or somebody restored it."""
@@ -205,21 +208,25 @@ class Pull:
         return self._users
 
 
-def _seen(
-    tasks: Sequence[Task], signed: Mapping[TaskId, UUID], known: Collection[UUID], pushed: Mapping[TaskId, UUID]
-) -> list[annotation_store.Seen]:
-    """Return each annotation with its output, and with a reason not to trust it.
+def _tampered(
+    tasks: Sequence[Task],
+    signed: Mapping[TaskId, UUID],
+    known: Mapping[UUID, KnownOutput],
+    pushed: Mapping[TaskId, UUID],
+) -> set[TaskId]:
+    """Return the tasks whose key somebody edited: without a valid signature, or with the key of another task.
 
     `signed`: task to the output that its signature proves. `known`: the outputs of this loop among those. `pushed`:
-    task to the output that labelloop made it for. A task without a valid signature is distrusted if it claims to be
-    labelloop's, or was.
+    task to the output that labelloop made it for.
     """
-    seen: list[annotation_store.Seen] = []
+    found = set[TaskId]()
     for task in tasks:
-        output_id, distrusted = signed.get(task.id), None
-        if output_id is None and (task.ours or task.id in pushed):
-            output_id, distrusted = pushed.get(task.id), TAMPERED
-        elif output_id not in known:
-            output_id = None
-        seen += [(annotation, output_id, distrusted) for annotation in task.annotations]
-    return seen
+        output_id, made_for = signed.get(task.id), pushed.get(task.id)
+        if output_id is None:
+            is_wrong = task.ours or made_for is not None
+        else:
+            own = known[output_id].label_studio_id if output_id in known else None
+            is_wrong = made_for not in (None, output_id) and own not in (None, task.id)
+        if is_wrong:
+            found.add(task.id)
+    return found

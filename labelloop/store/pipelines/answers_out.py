@@ -28,7 +28,7 @@ _ROWS = """
             'lead_time_s', f.lead_time_s, 'result', v.result) order by f.created_at, f.id), '[]') as answers
         from feedback f join reviewers r on r.id = f.reviewer_id
         left join lateral (
-            select result from annotation_versions
+            select result from counting_versions
             where instance = r.instance and annotation_id = f.annotation_id order by updated_at desc, seq desc limit 1
         ) v on true
         where %(people)s and f.model_output_id = coalesce(s.original_id, o.id)

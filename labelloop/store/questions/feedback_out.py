@@ -83,7 +83,7 @@ _EXAMPLES = """
         select coalesce(jsonb_agg(v.result order by f.updated_at desc, f.id), '[]') as results
         from feedback f join reviewers r on r.id = f.reviewer_id
         cross join lateral (
-            select result from annotation_versions
+            select result from counting_versions
             where instance = r.instance and annotation_id = f.annotation_id order by updated_at desc, seq desc limit 1
         ) v
         where f.model_output_id = o.id and f.label = a.label and a.label = any(%(edited)s)

@@ -79,7 +79,7 @@ def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
         f"""
         with answered as (
             select distinct a.output_id, a.instance, coalesce(a.updated_by, a.completed_by) as who
-            from annotations a join outputs o on o.id = a.output_id
+            from counting_annotations a join outputs o on o.id = a.output_id
             where o.loop = %(loop)s and a.distrusted is null and not a.was_cancelled
             and not exists (select from unreadable u where u.annotation_version = a.seq and u.until is null)
         ), agreed as (

@@ -21,7 +21,7 @@ def in_order_of_answers(conn: Conn, loop: str) -> list[UUID]:
             select output_id, min(seq) as seq, min(resolved_at) as at from answers
             where loop = %(loop)s and label is not null group by output_id
         ), begun as (
-            select v.output_id, min(v.created_at) as at from clear join annotation_versions v using (output_id)
+            select v.output_id, min(v.created_at) as at from clear join counting_versions v using (output_id)
             where not v.was_cancelled and not v.deleted group by v.output_id
         )
         select output_id from clear left join begun using (output_id) order by coalesce(begun.at, clear.at), clear.seq

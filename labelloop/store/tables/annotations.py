@@ -123,16 +123,37 @@ def write_tombstone(conn: Conn, instance: UUID, annotation_id: AnnotationId, out
 
 
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
-    """Return the annotations of these outputs, without the skipped ones, in the order of their ids."""
+    """Return the annotations of these outputs, without the skipped ones, in the order of their ids.
+
+    Of an annotation whose newest version is excluded, the version before is returned. If there is none, the excluded
+    version is returned only if somebody else is to be asked, and is distrusted for the reason of its exclusion.
+    """
     cursor = rows_of(conn, StoredAnnotation)
     return cursor.execute(
         """
+        with theirs as (
+            select distinct instance, annotation_id from annotation_versions
+            where instance = %(instance)s and output_id = any(%(ids)s)
+        ), counting as (
+            select c.*, false as ask from counting_annotations c
+            where c.instance = %(instance)s and c.annotation_id = any(array(select annotation_id from theirs))
+        ), left_over as (
+            select a.*, x.reason, x.ask from annotations a
+            join lateral (
+                select reason, ask from exclusions where annotation_version = a.seq and until is null and ask
+                order by id limit 1
+            ) x on true
+            where a.instance = %(instance)s and a.annotation_id = any(array(select annotation_id from theirs))
+            and not exists (select from counting c where c.annotation_id = a.annotation_id)
+        )
         select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s,
-            parent_prediction, created_at, updated_at, seq, output_id, distrusted
-        from annotations
-        where instance = %(instance)s and output_id = any(%(ids)s) and not was_cancelled
-        and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
-        order by annotation_id
+            parent_prediction, created_at, updated_at, seq, output_id, distrusted, ask
+        from counting where output_id = any(%(ids)s) and not was_cancelled
+        union all
+        select annotation_id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s,
+            parent_prediction, created_at, updated_at, seq, output_id, reason, ask
+        from left_over where output_id = any(%(ids)s) and not was_cancelled
+        order by id
         """,
         {"instance": instance, "ids": list(output_ids)},
     ).fetchall()

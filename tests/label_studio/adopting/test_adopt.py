@@ -13,7 +13,6 @@ from labelloop.outputs.output import unit_hash
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from sync.pull.pull import pull
-from sync.pull.take_in import CHANGED
 from tests.support.hops.adopted_project import House, TheirProject, differences, guess, house, their_project
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import Row, region
@@ -217,8 +216,8 @@ def test_a_window_smaller_than_the_project_ranks_the_best_and_leaves_the_others(
     assert by_key[f"project-{project.id}/task-{ids[1]}"] == "withdrawn"
     assert by_key[f"project-{project.id}/task-{ids[2]}"] == "in_review"
     assert by_key[f"project-{project.id}/task-{ids[3]}"] == "answered", "a field that nobody sees may change"
-    [bad] = our.sql("select distrusted from annotation_versions where task_id = %(t)s", t=ids[2])
-    assert bad["distrusted"] == CHANGED
+    [bad] = our.sql("select kind, task_id, state from alerts")
+    assert bad == {"kind": "data edited", "task_id": ids[2], "state": "open"}
 
 
 def test_what_people_changed_meanwhile_stays_after_the_release(our: House) -> None:

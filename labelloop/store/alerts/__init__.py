@@ -1,0 +1,1 @@
+"""Statements about alerts. The caller owns the transaction."""

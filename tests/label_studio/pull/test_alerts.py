@@ -1,0 +1,229 @@
+"""Alerts about what people do to the work of others, on the real Label Studio with several people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from labelloop.answers.alerts import Alert, AlertKind, AlertState
+from labelloop.reading.ids import AnnotationId, TaskId
+from labelloop.store.alerts import deciding
+from labelloop.store.alerts import rows as alert_rows
+from labelloop.store.database import Database
+from sync.project.project import ensure_project
+from sync.pull.pull import Memory
+from sync.push.batches import PushReport
+from tests.support.hops.pulled import answers, feedback
+from tests.support.servers import LabelStudio
+from tests.support.sync_loop import SyncLoop, region, sync_loop
+
+ANNE, BEN = "anne@alerts.example.org", "ben@alerts.example.org"
+EDITED, SPOOFED, DELETED, FORM, DATA = AlertKind
+Said = list[tuple[str | None, str]]
+
+
+@dataclass
+class Team:
+    """A loop at which two people work, beside the administrator."""
+
+    loop: SyncLoop
+    anne: httpx.Client
+    ben: httpx.Client
+    memory: Memory
+
+    def pull(self, **how: Any) -> None:
+        self.memory.looked_at = -1e9
+        self.loop.pull(memory=self.memory, **how)
+
+    def tasks(self, n: int) -> list[TaskId]:
+        self.loop.submit(n)
+        self.loop.push()
+        self.pull()
+        return sorted(task["id"] for task in self.loop.tasks())[-n:]
+
+    def answer(self, task: TaskId, label: str, who: httpx.Client | None = None) -> AnnotationId:
+        return self.loop.annotate(task, label, web=who or self.anne)
+
+    def edit(self, annotation: AnnotationId, label: str, who: httpx.Client | None = None, **more: Any) -> None:
+        body = {"result": region(label), **more}
+        (who or self.ben).patch(f"/api/annotations/{annotation}/", json=body).raise_for_status()
+
+    def delete(self, path: str, who: httpx.Client | None = None) -> None:
+        (who or self.ben).delete(path).raise_for_status()
+
+    def alerts(self, state: AlertState | None = AlertState.OPEN) -> list[Alert]:
+        with self.loop.database.transaction() as conn:
+            found = alert_rows.list_(conn, [self.loop.spec.name], only_open=False)
+        return [alert for alert in reversed(found) if state in (None, alert.state)]
+
+    def decide(self, state: AlertState, *alerts: Alert) -> None:
+        ids = [alert.id for alert in alerts or self.alerts()]
+        with self.loop.database.transaction() as conn:
+            if state == AlertState.OPEN:
+                assert len(deciding.reopen(conn, ids)) == len(ids)
+            else:
+                assert len(deciding.decide(conn, ids, state, "boss", "looked at it")) == len(ids)
+        self.pull()
+
+    def said(self) -> Said:
+        return sorted((row["label"], row["email"]) for row in feedback(self.loop))
+
+
+@pytest.fixture
+def team(database: Database, label_studio: LabelStudio) -> Iterator[Team]:
+    with sync_loop(database, label_studio.url, label_studio.token) as loop:
+        yield Team(loop, label_studio.sign_up(ANNE)[1], label_studio.sign_up(BEN)[1], Memory())
+
+
+def test_an_edit_by_another_person_counts_once_it_is_accepted(team: Team) -> None:
+    first, second = team.tasks(2)
+    mine, other = team.answer(first, "cat"), team.answer(second, "cat")
+    team.pull()
+    team.edit(mine, "dog")
+    team.edit(other, "eel", completed_by=user_id(team.ben))
+    team.pull()
+    team.pull()
+    one, two = team.alerts()
+    assert (one.kind, one.person, one.before, one.after, one.annotation_id) == (EDITED, BEN, "cat", "dog", mine)
+    assert (two.kind, two.person, two.after) == (EDITED, BEN, "eel"), "whose name it bears makes no difference"
+    assert team.said() == [("cat", ANNE), ("cat", ANNE)], "what its author said counts on"
+
+    team.decide(AlertState.ACCEPTED, one)
+    team.decide(AlertState.REJECTED, two)
+    assert team.said() == [("cat", ANNE), ("dog", BEN)]
+    assert answers(team.loop)[-1] == ("dog", 1.0, 1)
+    team.edit(mine, "eel")
+    team.pull()
+    assert team.said() == [("cat", ANNE), ("eel", BEN)], "it is Ben's own answer by now"
+    assert team.alerts() == []
+
+    team.decide(AlertState.OPEN, one, two)
+    assert team.said() == [("cat", ANNE), ("cat", ANNE)]
+    team.decide(AlertState.REJECTED, one)
+    team.decide(AlertState.ACCEPTED, two)
+    assert team.said() == [("cat", ANNE), ("eel", BEN)]
+    assert team.loop.states() == {"answered": 2}
+    team.edit(other, "dog", team.anne)
+    team.pull()
+    assert team.said() == [("cat", ANNE), ("dog", ANNE)], "its author may change it back"
+    assert team.alerts() == []
+
+
+def test_an_answer_in_another_persons_name_counts_for_nobody_until_it_is_accepted(team: Team) -> None:
+    first, second = team.tasks(2)
+    body = {"result": region("dog"), "completed_by": user_id(team.anne)}
+    for task in (first, second):
+        team.ben.post(f"/api/tasks/{task}/annotations/", json=body).raise_for_status()
+    team.pull()
+    one, two = team.alerts()
+    assert (one.kind, one.person, one.before, one.after) == (SPOOFED, BEN, None, "dog")
+    assert team.said() == []
+    assert team.loop.states() == {"in_review": 2}
+    assert team.loop.push() == PushReport(), "nobody else is asked while it is open"
+
+    team.decide(AlertState.ACCEPTED, one)
+    team.decide(AlertState.REJECTED, two)
+    assert team.said() == [("dog", BEN)]
+    team.loop.push()
+    assert task_of(team, second)["overlap"] == 2, "somebody else is asked"
+    team.answer(second, "cat")
+    team.pull()
+    assert team.said() == [("cat", ANNE), ("dog", BEN)]
+    assert team.loop.states() == {"answered": 2}
+
+
+def test_a_deletion_by_another_person_can_be_rejected(team: Team) -> None:
+    first, second, third, own = team.tasks(4)
+    given = [team.answer(task, "cat") for task in (first, second, third, own)]
+    team.pull()
+    team.delete(f"/api/annotations/{given[0]}/")
+    team.delete(f"/api/annotations/{given[3]}/", team.anne)
+    team.delete(f"/api/tasks/{second}/")
+    team.delete(f"/api/tasks/{third}/")
+    team.pull()
+    by_annotation, *by_task = sorted(team.alerts(), key=lambda alert: (alert.annotation_id is None, alert.task_id))
+    assert (by_annotation.kind, by_annotation.person, by_annotation.before) == (DELETED, BEN, "cat")
+    assert [(alert.kind, alert.person, alert.task_id) for alert in by_task] == [
+        (DELETED, None, second),
+        (DELETED, None, third),
+    ], "Label Studio does not tell who deleted a task"
+    assert team.said() == []
+
+    team.decide(AlertState.REJECTED, by_annotation, by_task[0])
+    team.decide(AlertState.ACCEPTED, by_task[1])
+    assert team.said() == [("cat", ANNE), ("cat", ANNE)]
+    assert team.loop.states() == {"answered": 2, "withdrawn": 1, "in_review": 1}
+    team.pull(full=True)
+    assert team.loop.states() == {"answered": 2, "withdrawn": 1, "in_review": 1}
+    team.decide(AlertState.OPEN, by_annotation, by_task[0])
+    assert team.said() == []
+    assert team.loop.states() == {"withdrawn": 2, "in_review": 2}
+
+
+def test_a_task_with_edited_data_takes_no_answer_until_the_edit_is_accepted(team: Team) -> None:
+    first, second = team.tasks(2)
+    team.loop.spec = team.loop.spec.model_copy(update={"overlap": 2})
+    team.answer(first, "cat")
+    team.pull()
+    for task in (first, second):
+        data = {**task_of(team, task)["data"], "text": f"another {task}"}
+        team.ben.patch(f"/api/tasks/{task}/", json={"data": data}).raise_for_status()
+    team.pull()
+    one, two = team.alerts()
+    assert (one.kind, one.task_id, one.after) == (DATA, first, f"text: another {first}")
+    for task in (first, second):
+        team.answer(task, "dog", team.ben)
+    team.pull()
+    assert team.said() == [("cat", ANNE)]
+    assert [alert.id for alert in team.alerts()] == [one.id, two.id]
+
+    team.decide(AlertState.ACCEPTED, one)
+    team.answer(first, "eel", team.loop.web)
+    team.decide(AlertState.REJECTED, two)
+    assert {label for label, _ in team.said()} == {"cat", "dog", "eel"}
+    assert task_of(team, second)["data"]["text"].startswith("item "), "it shows its item again"
+    assert task_of(team, first)["data"]["text"] == f"another {first}"
+    team.answer(second, "cat", team.anne)
+    team.pull()
+    assert ("cat", ANNE) in team.said()
+    assert len(team.said()) == 4
+    assert team.alerts() == []
+    [ended] = [alert for alert in team.alerts(AlertState.REJECTED) if alert.ended_at]
+    assert ended.id == two.id
+
+
+def test_a_changed_form_is_told_and_what_was_answered_with_it_does_not_count(team: Team) -> None:
+    first, second, third = team.tasks(3)
+    team.answer(first, "cat")
+    team.pull()
+    team.loop.do("update annotation_versions set seen_at = seen_at - interval '10 minutes'")
+    form = team.loop.spec.labels_xml.replace('<Choice value="eel"/>', '<Choice value="newt" alias="cat"/>')
+    path = f"/api/projects/{team.loop.project_id}/"
+    team.ben.patch(path, json={"label_config": form}).raise_for_status()
+    team.answer(second, "cat")
+    team.pull()
+    [alert] = team.alerts()
+    assert (alert.kind, alert.before) == (FORM, '<Choice value="eel"/>')
+    assert alert.after == '<Choice value="newt" alias="cat"/>'
+    assert team.said() == [("cat", ANNE)]
+
+    team.loop.push()
+    ensure_project(team.loop.database, team.loop.gateway, team.loop.spec, team.loop.settings)
+    team.pull()
+    team.answer(third, "dog")
+    team.pull()
+    assert team.said() == [("cat", ANNE), ("dog", ANNE)]
+    team.decide(AlertState.ACCEPTED)
+    assert team.said() == [("cat", ANNE), ("cat", ANNE), ("dog", ANNE)]
+
+
+def user_id(web: httpx.Client) -> int:
+    return int(web.get("/api/current-user/whoami").raise_for_status().json()["id"])
+
+
+def task_of(team: Team, task: TaskId) -> dict[str, Any]:
+    return dict(team.loop.web.get(f"/api/tasks/{task}/").raise_for_status().json())
