@@ -32,6 +32,7 @@ ROWS = {
     "feedback": f"model_output_id {_OUTPUTS}",
     "doubts": "loop = %(loop)s",
     "unreadable": "loop = %(loop)s",
+    "person_decisions": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",

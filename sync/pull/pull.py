@@ -24,6 +24,7 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
+from sync.pull.distrust import settle_decisions
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
 
@@ -97,6 +98,7 @@ def pull(
     if full:
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
+        settle_decisions(database, spec)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report

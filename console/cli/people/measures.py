@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labelloop.store.questions.people import ReviewerWork
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @one_of_the_loops
 @as_json_too
 @with_settings
@@ -30,6 +30,8 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
     wrong prelabels kept: the same, only of gold items whose prelabel was wrong, with the 95 % interval of the rate. It
     is best at 0.
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return None
     from labelloop.gate import Accuracy
     from labelloop.store.questions import people as store
 
