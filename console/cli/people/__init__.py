@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from console.cli.people import distrusting, measures
+from console.cli.people import distrusting, link, measures
 
-for command in (distrusting.distrust, distrusting.trust):
+for command in (distrusting.distrust, distrusting.trust, link.link):
     measures.people.add_command(command)
 COMMANDS = measures.COMMANDS
