@@ -34,6 +34,7 @@ ROWS = {
     "unreadable": "loop = %(loop)s",
     "exclusions": "loop = %(loop)s",
     "alerts": "loop = %(loop)s",
+    "person_decisions": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",

@@ -32,6 +32,7 @@ from sync.alerts.answers import watch_many_deleted
 from sync.alerts.form import look_at_form
 from sync.alerts.items import restore_items
 from sync.project.project import check_is_ours
+from sync.pull.distrust import settle_decisions
 from sync.pull.settle import AT_ONCE, is_about_many, settle_alerts
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
@@ -117,6 +118,7 @@ def pull(
     if full:
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
+        settle_decisions(database, spec)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report
