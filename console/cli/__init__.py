@@ -10,7 +10,6 @@ from console.cli import (
     doctor,
     invite,
     lineage,
-    loops,
     people,
     report,
     runs,
@@ -22,6 +21,7 @@ from console.cli import (
 )
 from console.cli.adopting import commands as adopting
 from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
+from console.cli.records import forget, loops
 from console.cli.wrappers import CommandGroup
 
 
@@ -41,6 +41,7 @@ TOPICS = (
     consume,
     decisions,
     doctor,
+    forget,
     imports,
     init,
     invite,

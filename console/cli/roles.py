@@ -11,6 +11,7 @@ ROLES = {
         "status": "Count waiting, in-review and answered outputs per loop",
         "loops": "Show all loops at a glance, and which need attention",
         "loop": "Archive a loop, restore it, or remove it for good",
+        "forget": "Remove the data of outputs or a person's name for good",
         "push": "Push the most useful waiting outputs to Label Studio",
         "pull": "Pull new and changed answers from Label Studio",
         "project": "Recreate a loop's project in Label Studio",

@@ -13,6 +13,7 @@ from uuid import UUID
 from labelloop.errors import Failed
 from labelloop.queue.tasks import KnownTask, Task
 from labelloop.reading.ids import TaskId
+from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
@@ -80,6 +81,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
         report += _withdraw(pull, gone)
     for output_id, tasks in double.items():
         report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
+    _delete_forgotten(pull, ours)
     with pull.database.transaction() as conn:
         projects.swept(conn, pull.spec.name)
     return report
@@ -93,6 +95,16 @@ def _withdraw(pull: Pull, gone: Sequence[Gone]) -> PullReport:
     with pull.database.transaction() as conn:
         projects.lock_hop(conn, pull.spec.name, "answers")
         return pull.withdraw(conn, vanished)
+
+
+def _delete_forgotten(pull: Pull, ours: Mapping[UUID, list[Standing]]) -> None:
+    """Delete the tasks of forgotten outputs. There are none, unless a backup of Label Studio was restored."""
+    with pull.database.transaction() as conn:
+        forgotten = forgetting.among(conn, list(ours))
+    for output_id in sorted(forgotten):
+        for task in ours[output_id]:
+            pull.gateway.delete_task(task.id)
+            logger.warning("deleted task %d of a forgotten output", task.id, extra={"loop": pull.spec.name})
 
 
 def confirm(pull: Pull) -> None:

@@ -1,0 +1,1 @@
+"""Commands about a loop's records as a whole: keep, remove, forget."""
