@@ -21,7 +21,7 @@ from console.cli import (
 )
 from console.cli.adopting import commands as adopting
 from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
-from console.cli.records import forget, loops
+from console.cli.records import backup, forget, loops
 from console.cli.wrappers import CommandGroup
 
 
@@ -36,6 +36,7 @@ def main() -> None:
 
 TOPICS = (
     adopting,
+    backup,
     callbacks,
     completion,
     consume,

@@ -11,6 +11,8 @@ ROLES = {
         "status": "Count waiting, in-review and answered outputs per loop",
         "loops": "Show all loops at a glance, and which need attention",
         "loop": "Archive a loop, restore it, or remove it for good",
+        "backup": "Write databases, models, files and settings into a folder",
+        "restore": "Restore a backup into a new data folder",
         "forget": "Remove the data of outputs or a person's name for good",
         "push": "Push the most useful waiting outputs to Label Studio",
         "pull": "Pull new and changed answers from Label Studio",

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
@@ -24,6 +25,7 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
+from sync.pull.restored import check_not_older
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
 
@@ -88,6 +90,8 @@ def pull(
     memory = memory or Memory()
     if not memory.checked_at or time.monotonic() - memory.checked_at > CHECK_EVERY_S:
         check_is_ours(gateway, project)
+        if not confirm_deletions:
+            check_not_older(database, gateway, spec, project)
         memory.checked_at = time.monotonic()
     pull = Pull(database, gateway, spec, project)
     report = pull.read_again()
@@ -100,6 +104,19 @@ def pull(
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report
+
+
+def catch_up(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
+    """Adopt all tasks that Label Studio has, if this database was restored and nothing was compared since.
+
+    Raises LabelStudioIsOlder if Label Studio was.
+    """
+    with database.transaction() as conn:
+        restored = projects.was_restored(conn, spec.name)
+    if restored:
+        pull(database, gateway, spec, full=True)
+    else:
+        check_not_older(database, gateway, spec, project)
 
 
 def _changed(pull: Pull, memory: Memory) -> PullReport:

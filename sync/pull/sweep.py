@@ -17,6 +17,7 @@ from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
+from sync.pull.restored import check_gone, check_not_older
 from sync.pull.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
             f"restore Label Studio's database, or ask all open tasks again: labelloop project recreate --loop "
             f"{pull.spec.name}"
         )
+    if not confirm_deletions:
+        check_not_older(pull.database, pull.gateway, pull.spec, pull.project)
+        check_gone(pull.database, pull.gateway, pull.spec, pull.project, [one.task for one in gone])
     counted = {row.label_studio_id: row.annotated for row in rows}
     # Tasks with another number of annotations than stored, or not stored: a late import, or a task of somebody else.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]

@@ -1,4 +1,4 @@
-"""Forgotten outputs and people: the proof that data was removed, without the data."""
+"""Forgotten outputs and people: the proof that data was removed, without the data. And projects know of a restore."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ SQL = """
     );
     create index forgotten_outputs_by_request on forgotten_outputs (forgotten_id);
     alter table reviewers add column forgotten_at timestamptz;
+    alter table projects add column restored_at timestamptz;
 
     comment on table forgotten is
         'The proof that labelloop forget removed data: when, for whom and how much. It holds none of the data.';
@@ -46,6 +47,9 @@ SQL = """
         'Outputs whose data was removed. Their rows stay without data, so that counts by lane and state stay.';
     comment on column forgotten_outputs.output_id is 'The output.';
     comment on column forgotten_outputs.forgotten_id is 'The proof, see forgotten.';
+    comment on column projects.restored_at is
+        'Time at which this database was restored from a backup; null once all tasks were compared with it. Until then '
+        'nothing is pushed: Label Studio may have the task already.';
     comment on column reviewers.forgotten_at is
         'Time at which the name was replaced by a pseudonym; no pull writes it again. Null for all others.';
 """
