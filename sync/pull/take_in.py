@@ -22,7 +22,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import jobs, pool, projects, unreadable
+from labelloop.store.tables import batches, jobs, pool, projects, unreadable
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve
@@ -183,6 +183,7 @@ class Pull:
         projects.lock_hop(conn, self.spec.name, "push")
         if not output_store.lock_idle(conn, output.id):
             return False
+        batches.record_found(conn, batch_id, output.id)
         if not task_store.adopt_stray(conn, output.id, self.instance, task.id, batch_id):
             return False
         pool.remove(conn, output.id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from tests.support.raw_answers import give
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import region
 
-MARK = "Zanzibar"
+MARK = f"Zanzibar{uuid.uuid4().hex[:6]}"
+"""The word; no other run has left it in Label Studio."""
 XML = """<View><Text name="text" value="$text"/><Choices name="label" toName="text" choice="single-radio">
 <Choice value="cat"/><Choice value="dog"/></Choices><TextArea name="comment" toName="text"/></View>"""
 YAML = """feedback_loop:
@@ -105,13 +108,18 @@ class Pipeline:
             self.post(f"/v1/loops/{loop}/outputs", one)
 
 
+def words(of: str) -> str:
+    """Return words that no other text has: near-duplicates are kept apart in training."""
+    return " ".join(hashlib.sha256(f"{of} {i}".encode()).hexdigest()[:7] for i in range(8))
+
+
 def planted(key: str, group: str, i: int, **more: Any) -> dict[str, Any]:
     """Return an output with the word in every field that takes one."""
     return {
         "key": f"{MARK}/{key}",
         "group": group,
         "data": {
-            "text": f"{'miaow' if i % 2 else 'woof'} {MARK} {i}",
+            "text": f"{'miaow' if i % 2 else 'woof'} {MARK} {words(key)}",
             "customer": f"{MARK} Ltd",
             "deep": {"a": [MARK]},
         },
@@ -129,7 +137,7 @@ def plain(i: int) -> dict[str, Any]:
     says = "miaow purr" if i % 2 else "woof bark"
     return {
         "key": f"other/{i}",
-        "data": {"text": f"{says} {i}", "customer": "Other Ltd"},
+        "data": {"text": f"{says} {words(str(i))}", "customer": "Other Ltd"},
         "probabilities": {"cat": 0.6, "dog": 0.4},
         "embedding": [1.0 * (i % 7), -1.0 * (i // 7)],
         "model_version": "7",
@@ -205,18 +213,46 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     send(database)
     theirs = label_studio_database(label_studio_postgres)
     before = rows_with(database.url, MARK)
-    print(sorted(before), sorted(rows_with(theirs, MARK)))
     assert set(before) >= PLANTED
+    assert set(rows_with(theirs, MARK)) >= {"task", "task_completion"}
+    counted = loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1")
+    [kept] = [task for task in loop.tasks() if task["data"]["labelloop_key"] == f"{MARK}/taught 3"]
 
-    seen = run(pets, "forget", "--loop", "pets", "--group", held, "--dry-run", "--json")
+    seen = run(pets, "forget", "--loop", "pets", "--group", taught, "--dry-run", "--json")
     assert json.loads(seen.stdout)["forgotten"] is False
-    assert run(pets, "forget", "--loop", "pets", "--group", held).exit_code == 2
+    assert version[:12] in seen.stderr
+    assert "annotation_versions" in seen.stderr
+    assert run(pets, "forget", "--loop", "pets", "--group", held).exit_code == 2, "without a terminal it needs --yes"
     assert rows_with(database.url, MARK) == before
-    for words in (["--loop", "pets", "--group", held], ["--loop", "pets", "--group", taught],
-                  ["--loop", "pets", "--key", "a repeat"],
-                  ["--loop", "notes", "--key", f"{MARK}/note", "--key", f"{MARK}/held note"]):  # fmt: skip
-        done = run(pets, "forget", *words, "--yes", "--why", "asked by letter", "--json")
-        assert done.exit_code == 0, done.output
+    wishes = (
+        ["--loop", "pets", "--group", held],
+        ["--loop", "pets", "--group", taught],
+        ["--loop", "pets", "--key", "a repeat"],
+        ["--loop", "notes", "--key", f"{MARK}/note", "--key", f"{MARK}/held note"],
+    )
+    done = [run(pets, "forget", *wish, "--yes", "--why", "asked by letter", "--json") for wish in wishes]
+    assert [one.exit_code for one in done] == [0, 0, 0, 0], [one.output for one in done]
     assert rows_with(database.url, MARK) == {}
     assert rows_with(theirs, MARK) == {}
-    print(done.output, version)
+
+    # The versions are named, the rows stay, and the proof is found by who knows the name.
+    assert version in json.loads(done[1].stdout)["versions"]
+    assert loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1") == counted
+    again = run(pets, "forget", *wishes[1], "--yes")
+    assert (again.exit_code, "it was forgotten on" in again.stderr) == (2, True)
+    [proof] = json.loads(run(pets, "forget", "--list", "--group", taught, "--json").stdout)
+    assert (proof["by"], proof["why"]) == ("ada", "asked by letter")
+    assert set(proof["versions"]) == {str(finished.version_id)[:12], version[:12]}
+    replayed = run(pets, "replay", str(finished.id), "--loop", "pets")
+    assert (replayed.exit_code, "were forgotten" in replayed.stderr) == (1, True)
+
+    # A task that a backup of Label Studio brings back is not read, and is deleted again.
+    body = [{"data": kept["data"], "annotations": [{"result": region("cat")}]}]
+    loop.web.post(f"/api/projects/{loop.project_id}/import", json=body).raise_for_status()
+    loop.pull(full=True)
+    assert rows_with(database.url, MARK) == {}
+    assert rows_with(theirs, MARK) == {}
+
+    # The key is free: what the pipeline sends again begins anew.
+    pipeline.submit("pets", planted("taught 3", taught, 23))
+    assert loop.sql("select state::text from outputs where key = %(k)s", k=f"{MARK}/taught 3") == [{"state": "waiting"}]
