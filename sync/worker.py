@@ -230,7 +230,7 @@ def main() -> int:
     log.configure(settings.log)
     settings.require("database_url", "label_studio_url", "label_studio_token")
     gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
-    with Database(settings.database_url) as database:
+    with Database(settings.database_url, actor="sync worker") as database:
         worker.run(settings, duties(SyncJobs(settings, database, gateway)))
     return 0
 

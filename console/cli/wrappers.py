@@ -77,8 +77,15 @@ def open_database(settings: Settings) -> Iterator[Database]:
     from labelloop.store.database import Database
 
     settings.require("database_url")
-    with Database(settings.database_url, size=2) as db:
+    with Database(settings.database_url, size=2, actor=_actor()) as db:
         yield db
+
+
+def _actor() -> str:
+    """Return the name for the record: that of --by, else of LABELLOOP_BY, else the login, with the command."""
+    context = click.get_current_context(silent=True)
+    by = str((context and context.params.get("by")) or os.environ.get("LABELLOOP_BY") or os.environ.get("USER") or "")
+    return by or f"labelloop {context.info_name if context else ''}".rstrip()
 
 
 def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:

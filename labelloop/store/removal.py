@@ -45,7 +45,6 @@ ROWS = {
     "adoptions": "loop = %(loop)s",
     "pool": "loop = %(loop)s",
     "batch_items": f"batch_id {_BATCHES}",
-    "output_events": f"output_id {_OUTPUTS}",
     "outcomes": f"output_id {_OUTPUTS}",
     "contents": "loop = %(loop)s",
     "repeats": "loop = %(loop)s",
