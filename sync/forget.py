@@ -100,7 +100,7 @@ def forget(
         ids = [one.id for one in found]
         tasks = [] if project is None else forgetting.tasks_of(conn, project.instance, ids)
     deleted = 0
-    if project is not None and project.project_id is not None and ids:
+    if project is not None and project.project_id is not None and any(one.sent for one in found):
         deleted = _delete_tasks(gateway(), project, ids, tasks)
     with database.transaction() as conn:
         for hop in ("answers", "push"):  # in the order of sync/answering/feedback.py

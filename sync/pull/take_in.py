@@ -21,8 +21,8 @@ from labelloop.store import adopted_tasks
 from labelloop.store.database import Conn, Database
 from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import batches, jobs, pool, projects, unreadable
+from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.privacy import on_record
 
 _IDS = "any(%(ids)s)"
 _TEXTS = "any(%(texts)s)"
@@ -37,7 +38,6 @@ COUNTED = {
     "repeats": f"output_id = {_IDS}",
     "media_outputs": f"output_id = {_IDS}",
     "sentence_outputs": f"output_id = {_IDS}",
-    "output_events": f"output_id = {_IDS}",
     "deliveries": f"loop = %(loop)s and (fact ->> 'output' = {_TEXTS} or fact ->> 'id' = {_TEXTS}"
     f" or fact ->> 'original_id' = {_TEXTS})",
 }
@@ -71,6 +71,8 @@ class Named:
     state: str
     data: Any
     meta: Any
+    sent: bool
+    """Whether Label Studio may have a task of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,10 @@ def named(conn: Conn, loop: str, keys: Sequence[str], group: str | None) -> list
         rows_of(conn, Named)
         .execute(
             """
-            select id, key, group_key, state::text, data, meta from outputs
+            select id, key, group_key, state::text, data, meta, batch_id is not null or exists (
+                select from output_events e where e.output_id = outputs.id and e.became in ('pushing', 'in_review')
+            ) as sent
+            from outputs
             where loop = %(loop)s and (key = any(%(keys)s) or group_key = %(group)s)
             and not exists (select from forgotten_outputs f where f.output_id = outputs.id) order by id for update
             """,
@@ -131,7 +136,8 @@ def learned_from(conn: Conn, ids: Sequence[UUID]) -> list[Learned]:
 
 def is_training(conn: Conn, loop: str) -> bool:
     """Return whether a run of the loop is training: it has read the data and would write what it found."""
-    return bool(conn.execute("select from retrain_runs where loop = %s and status = 'running'", [loop]).fetchone())
+    running = conn.execute("select from retrain_runs where loop = %s and status = 'running'", [loop])
+    return running.fetchone() is not None
 
 
 def tasks_of(conn: Conn, instance: UUID, ids: Sequence[UUID]) -> list[TaskId]:
@@ -159,6 +165,8 @@ def clear(conn: Conn, loop: str, ids: Sequence[UUID]) -> None:
     Outputs that pass or are held wait for a moment, because only an output that is asked about can be withdrawn.
     """
     values = _values(loop, ids)
+    for table, where in COUNTED.items():
+        on_record.forget_rows(conn, table, where, values)
     for table in _DELETED:
         conn.execute(f"delete from {table} where {COUNTED[table]}", values)
     conn.execute("delete from run_items where output_id = any(%(ids)s) and part = 'holdout'", values)
@@ -173,7 +181,6 @@ def clear(conn: Conn, loop: str, ids: Sequence[UUID]) -> None:
         """,
         values,
     )
-    conn.execute("update output_events set reason = null where output_id = any(%(ids)s)", values)
     conn.execute(
         """
         update outputs set state = 'waiting', state_reason = %(reason)s

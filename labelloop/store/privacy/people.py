@@ -10,6 +10,7 @@ from uuid import UUID
 
 from labelloop.answers import given
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.privacy import on_record
 
 NAMED_BY = {
     "promotions": "by",
@@ -29,7 +30,6 @@ _TEXTS = {
     "version_descriptions": ("name", "note"),
     "retrain_runs": ("why", "error", "log", "reasons", "scores"),
     "certificates": ("revoked_because",),
-    "output_events": ("reason",),
     "outputs": ("state_reason",),
     "deliveries": ("fact", "body", "last_error"),
     "unreadable": ("reason",),
@@ -116,7 +116,10 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     over_http = {given.instance_of(loop) for loop in loops}
     # Reports name a reviewer as `user 7`.
     names = [*names, *(f"user {_renumber(conn, row)}" for row in reviewers if row.instance in over_http)]
+    on_record.forget_reasons(conn, names)
+    on_record.forget_actors(conn, names)
     for table, column in NAMED_BY.items():
+        on_record.forget_rows(conn, table, f'"{column}" = any(%(names)s)', {"names": list(names)})
         revoke = ", revoked_at = coalesce(revoked_at, now())" if table == "access_tokens" else ""
         # A person may have several tokens' names; each name is unique.
         new = "%(new)s || '-' || left(id::text, 8)" if table == "access_tokens" else "%(new)s"
@@ -128,6 +131,7 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     for table, its in _TEXTS.items():
         for column in its:
             text = f'"{column}"::text'
+            on_record.forget_rows(conn, table, f"{text} ~* %(pattern)s", {"pattern": pattern})
             conn.execute(
                 f"""
                 update {table} set "{column}" = regexp_replace({text}, %(pattern)s, %(new)s, 'gi')

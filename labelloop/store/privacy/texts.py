@@ -15,10 +15,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.store.database import Conn
+from labelloop.store.privacy import on_record
 
 SHORTEST = 3
 """Shorter values, such as a country's code, name nothing."""
 GONE = "(forgotten)"
+_REASONS = {"outputs": "state_reason", "batches": "reason"}
 _RUN_TEXTS = ("scores", "progress", "tried", "reasons", "why", "error", "log")
 
 
@@ -53,28 +55,26 @@ def remove(conn: Conn, loop: str, names: Collection[str], values: Collection[str
         for name in ("scores", "progress", "tried"):
             changed[name] = None if changed[name] is None else Jsonb(changed[name])
         sets = ", ".join(f"{name} = %({name})s" for name in _RUN_TEXTS)
-        found += conn.execute(
-            f"update retrain_runs set {sets} where id = %(id)s", {**changed, "id": row["id"]}
-        ).rowcount
-    for table, id_, column in (("outputs", "id", "state_reason"), ("batches", "id", "reason")):
-        found += _replace(conn, table, id_, column, "t.loop = %(loop)s", loop, names)
-    of_loop = "t.output_id in (select id from outputs where loop = %(loop)s)"
-    return found + _replace(conn, "output_events", "seq", "reason", of_loop, loop, names)
+        changed["id"] = row["id"]
+        on_record.forget_rows(conn, "retrain_runs", "id = %(id)s", changed)
+        found += conn.execute(f"update retrain_runs set {sets} where id = %(id)s", changed).rowcount
+    on_record.forget_reasons(conn, names)
+    return found + sum(_replace(conn, table, column, loop, names) for table, column in _REASONS.items())
 
 
-def _replace(conn: Conn, table: str, id_: str, column: str, where: str, loop: str, names: Collection[str]) -> int:
+def _replace(conn: Conn, table: str, column: str, loop: str, names: Collection[str]) -> int:
     """Replace the names in one column of the loop's rows; return the number of rows."""
     change = _changing(names)
     rows = conn.execute(
         f"""
-        select t.{id_} as id, t.{column} as text from {table} t
-        where {where} and exists (select from unnest(%(names)s::text[]) as n (name) where strpos(t.{column}, name) > 0)
+        select id, {column} as text from {table} where loop = %(loop)s
+        and exists (select from unnest(%(names)s::text[]) as n (name) where strpos({column}, name) > 0)
         """,
         {"loop": loop, "names": list(names)},
     ).fetchall()
     changed = [(text, row["id"]) for row in rows if (text := change(row["text"])) != row["text"]]
     with conn.cursor() as cursor:
-        cursor.executemany(f"update {table} set {column} = %s where {id_} = %s", changed)
+        cursor.executemany(f"update {table} set {column} = %s where id = %s", changed)
     return len(changed)
 
 
@@ -106,16 +106,14 @@ def _is_about(body: str, keys: Collection[str], group: str | None) -> bool:
 def _elsewhere(conn: Conn, loop: str, value: str, ids: Sequence[UUID]) -> bool:
     """Return whether another output of the loop has this text in its data, or as its label."""
     written = json.dumps(value, ensure_ascii=False)
-    return bool(
-        conn.execute(
-            """
-            select from outputs where loop = %(loop)s and id <> all(%(ids)s)
-            and (strpos(data::text, %(written)s) > 0 or strpos(meta::text, %(written)s) > 0 or label = %(value)s)
-            limit 1
-            """,
-            {"loop": loop, "ids": list(ids), "written": written, "value": value},
-        ).fetchone()
+    found = conn.execute(
+        """
+        select from outputs where loop = %(loop)s and id <> all(%(ids)s)
+        and (strpos(data::text, %(written)s) > 0 or strpos(meta::text, %(written)s) > 0 or label = %(value)s) limit 1
+        """,
+        {"loop": loop, "ids": list(ids), "written": written, "value": value},
     )
+    return found.fetchone() is not None
 
 
 def _changing(names: Collection[str]) -> Callable[[str], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0035"
-down_revision = "0031"
+down_revision = "0032"
 # No foreign key from forgotten to loops: the proof outlives the removal of its loop.
 SQL = """
     create table forgotten (
