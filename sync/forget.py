@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be forgotten in a loop: outputs by key, or a group of outputs."""
+    """Outputs of a loop to forget: by key, or a group."""
 
     keys: tuple[str, ...] = ()
     group: str | None = None
@@ -53,7 +53,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a removal will do."""
+    """Effect of a removal before it is carried out."""
 
     outputs: Sequence[UUID]
     counts: Mapping[str, int]
@@ -67,7 +67,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What a removal did."""
+    """Effect of a removal that was carried out."""
 
     outputs: int
     tasks: int

@@ -28,7 +28,7 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Manifest:
-    """What a backup holds."""
+    """Content of a backup."""
 
     labelloop: str
     """Version of labelloop that wrote it."""

@@ -2,8 +2,8 @@
 
 The construction is STREAM (Hoang, Reyhanitabar, Rogaway and Vizar, CRYPTO 2015, section 7), with the nonces of the age
 format: 11 bytes count the chunks and the last byte is 1 in the final chunk only. So chunks cannot be changed, swapped,
-left out or cut off. Each file of each backup has a key of its own, derived from the key file, a random salt and the
-name of the file; no nonce is used twice with one key.
+left out or cut off. Each file of each backup has a key of its own, so no nonce is used twice with one key. It is
+derived from the key file, a random salt and the name of the file.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LOOKED_AT = 200
 """Number of the newest answered tasks that are compared: a restore loses the newest."""
 MARGIN = timedelta(seconds=5)
 FEW = 3
-"""So many of the newest tasks are not deleted at once by chance and nothing else changed."""
+"""Number of missing tasks from which it is no accident that they are the newest ones."""
 
 
 class LabelStudioIsOlder(Failed):

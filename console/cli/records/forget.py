@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from labelloop.store.database import Database
     from sync.forget import Wish
 
-STAYS = """what stays, without any of the data:
-  the rows of the outputs (id, lane, state, times), so that counts and the hold-out split stay as they are
-  the numbers of earlier reports, and the model files below
-  what labelloop has sent elsewhere: to receivers of callbacks, to MLflow, to files of `labelloop export`, to logs"""
+STAYS = (
+    "what stays: the rows without data (id, lane, state, times), so that counts and the hold-out split stay as they are",
+    "not reached: model files, backups, logs, files of `labelloop export`, MLflow, receivers of callbacks",
+)
 
 
 @click.command()
@@ -97,7 +97,8 @@ def _outputs(
         to_stderr(f"  {found.waiting:>9,}  outbox")
     if found.missing:
         to_stderr(f"no output has: {', '.join(map(repr, found.missing))}")
-    to_stderr(STAYS)
+    for line in STAYS:
+        to_stderr(line)
     versions = [(one.version, one.stage, one.learned) for one in found.learned]
     _tell_versions(settings, loop, versions)
     report = {"outputs": len(found.outputs), "versions": [version for version, _, _ in versions]}

@@ -57,7 +57,7 @@ _CLEARED = {
     "adopted_tasks": "data_sha256 = ''",
 }
 NAME = "forgotten-"
-"""What the key of a forgotten output begins with; its id follows."""
+"""Beginning of the key of a forgotten output; its id follows."""
 REASON = "its data was forgotten on request"
 
 

@@ -47,7 +47,7 @@ NOTES_XML = """<View><Text name="text" value="$text"/><TextArea name="words" toN
 NOTES = parse("notes", 'feedback_loop: {trigger: "model_confidence < 0.8", learner: {name: none}}', NOTES_XML)
 PLANTED = {
     "outputs", "answers", "annotation_versions", "unreadable", "feedback", "deliveries", "outbox", "retrain_runs",
-    "told_answers", "outcomes", "output_events", "pool",
+    "told_answers", "outcomes", "record_entries", "pool",
 }  # fmt: skip
 """The tables of which this test knows that the word is in them before."""
 
@@ -235,7 +235,7 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert rows_with(database.url, MARK) == {}
     assert rows_with(theirs, MARK) == {}
 
-    # The versions are named, the rows stay, and the proof is found by who knows the name.
+    # The versions are named, the rows stay, and the proof is found by the name.
     assert version in json.loads(done[1].stdout)["versions"]
     assert loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1") == counted
     again = run(pets, "forget", *wishes[1], "--yes")
