@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sync.forget import Wish
 
 STAYS = (
-    "what stays: the rows without data (id, lane, state, times), so that counts and the hold-out split stay as they are",
+    "what stays: rows without data (id, lane, state, times), so that counts and the hold-out split stay as they are",
     "not reached: model files, backups, logs, files of `labelloop export`, MLflow, receivers of callbacks",
 )
 

@@ -95,7 +95,7 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(desk: Desk, 
     ]
 
 
-def test_what_was_forgotten_takes_no_feedback_and_a_wrong_wish_is_refused(desk: Desk) -> None:
+def test_a_forgotten_output_takes_no_feedback_and_a_wrong_wish_is_refused(desk: Desk) -> None:
     (output,) = desk.submit("a")
     assert run(desk, "forget", "--key", "a", "--yes").exit_code == 0
     said = {"model_output_id": str(output), "reviewer_id": "eve", "approval": True}

@@ -36,7 +36,7 @@ def opened(key: Path, stored: bytes, name: str = "a") -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
-def test_what_was_sealed_comes_back_whatever_its_length(key: Path, size: int) -> None:
+def test_a_sealed_file_comes_back_whatever_its_length(key: Path, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     stored = sealed(key, data)
     assert opened(key, stored) == data

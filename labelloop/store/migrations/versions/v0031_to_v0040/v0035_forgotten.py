@@ -32,11 +32,11 @@ SQL = """
     comment on table forgotten is
         'The proof that labelloop forget removed data: when, for whom and how much. It holds none of the data.';
     comment on column forgotten.id is 'Number of the proof.';
-    comment on column forgotten.kind is 'What was named: the key of an output, a group of outputs, or a person.';
+    comment on column forgotten.kind is 'Kind of the name: the key of an output, a group of outputs, or a person.';
     comment on column forgotten.loop is 'The loop; null for a person, who is forgotten in all loops.';
     comment on column forgotten.salt is 'Random bytes before the name, so that no table of hashes finds it.';
     comment on column forgotten.name_sha256 is
-        'SHA-256 of the salt and the name. Who knows the name can check that it was forgotten.';
+        'SHA-256 of the salt and the name. A person who knows the name can check that it was forgotten.';
     comment on column forgotten.by is 'The person who carried it out.';
     comment on column forgotten.why is 'The reason that was given; null if none was.';
     comment on column forgotten.counts is 'Number of rows that were changed or deleted, by table.';
