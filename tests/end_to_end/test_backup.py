@@ -127,7 +127,7 @@ def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or
             assert project is not None
             tasks = web.get("/api/tasks/", params={"project": project[0], "fields": "all", "page_size": 100}).json()
             open_ = [task["id"] for task in tasks["tasks"] if not task["annotations"]]
-            assert open_, (project, len(tasks["tasks"]), conn.execute("select * from projects").fetchall(), conn.execute("select state::text, count(*) from outputs group by 1").fetchall(), web.get("/api/projects/").text[:3000])
+            assert open_
             body = {"result": region("dog"), "was_cancelled": False}
             web.post(f"/api/tasks/{open_[0]}/annotations/?project={project[0]}", json=body).raise_for_status()
             wait_until(lambda: count(conn, "answers") == 6, 60, "the sixth answer")
@@ -178,4 +178,3 @@ def count(conn: psycopg.Connection[Any], table: str) -> int:
     conn.commit()
     assert row is not None
     return int(row[0])
-
