@@ -96,6 +96,11 @@ def behind(conn: Conn) -> list[str]:
     return lacking if there["queue"] else [*lacking, "the queue"]
 
 
+def known_revisions() -> list[str]:
+    """Return every revision that this labelloop knows, the newest first."""
+    return [r.revision for r in ScriptDirectory.from_config(config()).walk_revisions()]
+
+
 def _revision(connection: object) -> str | None:
     from alembic.migration import MigrationContext
 

@@ -14,6 +14,8 @@ APPEND_ONLY = (
     "answers",
     "decisions",
     "feedback_changes",
+    "forgotten",
+    "forgotten_outputs",
     "outcomes",
     "person_decisions",
     "promotions",
