@@ -80,7 +80,7 @@ class Pull:
     ) -> PullReport:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
 
-        `first` is called in it before anything is stored. What is read with it was there before the loop: no alert.
+        `first` is called in it before anything is stored. The annotations were there before the loop then: no alert.
         """
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
@@ -207,7 +207,7 @@ class Pull:
     def _users_of(self, tasks: Sequence[Task]) -> Mapping[UserId, Person]:
         """Return Label Studio's users; they are requested if somebody has neither a stored name nor was met before."""
         people = {annotation.reviewer for task in tasks for annotation in task.annotations}
-        people |= {task.updated_by for task in tasks}  # who may have deleted an annotation
+        people |= {task.updated_by for task in tasks}  # one of them may have deleted an annotation
         if not people - {None} - self._users.keys():
             return self._users
         with self.database.transaction() as conn:

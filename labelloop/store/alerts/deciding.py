@@ -35,8 +35,8 @@ def chosen(
 ) -> list[int]:
     """Return the alerts that a decision is about: these ids, or without any those of a kind or person.
 
-    Raises UsageError if an id does not exist or is of another loop, or if nothing is named, and Conflict if one of the
-    ids is in another state than `was`.
+    Raises UsageError if an id does not exist or is of another loop, or if nothing is named. Raises Conflict if one of
+    the ids is in another state than `was`.
     """
     if not ids and kind is None and person is None:
         raise UsageError("name alerts by their numbers, or choose them by kind or person")

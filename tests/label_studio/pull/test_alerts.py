@@ -196,7 +196,7 @@ def test_a_task_with_edited_data_takes_no_answer_until_the_edit_is_accepted(team
     assert ended.id == two.id
 
 
-def test_a_changed_form_is_told_and_what_was_answered_with_it_does_not_count(team: Team) -> None:
+def test_a_changed_form_is_told_and_answers_given_with_it_do_not_count(team: Team) -> None:
     first, second, third = team.tasks(3)
     team.answer(first, "cat")
     team.pull()
