@@ -80,6 +80,12 @@ class OfThreshold(BaseModel):
     by: Literal["label"] | None = Field(None, description="With `label`, a curve of each label too")
 
 
+class OfPerson(BaseModel):
+    """Query of the report about people at work."""
+
+    person: str | None = Field(None, description="Name, address, `user 7` or id; without it everybody")
+
+
 class Pair(BaseModel):
     """Query of a comparison."""
 
@@ -130,6 +136,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/loops/<loop>/threshold"): _read(
         "Report what may pass unseen, and by which promise.", OfThreshold
     ),
+    ("GET", "/v1/review/loops/<loop>/working"): _read("Report how people work, and who is to be looked at.", OfPerson),
     ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
     ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),
     ("GET", "/v1/review/versions/<version_id>"): _read("Report a version."),

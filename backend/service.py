@@ -38,7 +38,7 @@ def from_env() -> Flask:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     settings.require("database_url", "backend_password")
-    app = create_app(settings, Database(settings.database_url))
+    app = create_app(settings, Database(settings.database_url, actor="backend service"))
     app.extensions[AT_START] = app.extensions["labelloop.champions"].warm
     return app
 

@@ -203,7 +203,7 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     settings.require("database_url")
-    with Database(settings.database_url) as database:
+    with Database(settings.database_url, actor="backend worker") as database:
         worker.run(settings, duties(database, settings, Children(settings), threading.Event()))
     return 0
 

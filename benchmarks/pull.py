@@ -60,7 +60,7 @@ class Answering(Gateway):
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (300, 1) if quick else (1_000, 6)
+    n, repeats = (600, 1) if quick else (10_000, 3)
     spec = texts_spec("pull", trigger="model_confidence <= 1", queue={"window": n}, retrain={"after": 10**9})
     with house(servers) as connected, servers.http() as web:
         our = quiet(connected)

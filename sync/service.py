@@ -72,7 +72,7 @@ def from_env() -> Flask:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     settings.require("database_url", "intake_token")
-    return create_app(settings, Database(settings.database_url))
+    return create_app(settings, Database(settings.database_url, actor="sync service"))
 
 
 def _body_limit(settings: Settings, callers: Callers, head: Mapping[str, str]) -> int:

@@ -36,6 +36,7 @@ from sync.pull.agree import weighs
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
+from sync.record.seal import SEAL_EVERY_S, Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +211,7 @@ def duties(own: SyncJobs) -> Duties:
     """Return what the worker does: three jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
     watch = Watch(own.settings, own.database)
+    sealer = Sealer(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
         jobs={jobs.PUSH: own.push, jobs.PULL: own.pull, jobs.OPINIONS: own.opinions},
@@ -220,6 +222,7 @@ def duties(own: SyncJobs) -> Duties:
             Check("media are looked at", LOOK_AT_MEDIA_EVERY_S, watch.look),
             Check("old looks at media are deleted", CLEAN_MEDIA_EVERY_S, in_thread(watch.clean)),
             Check("the outbox is taken", OUTBOX_EVERY_S, in_thread(outbox.take_all, own.database)),
+            Check("the record is sealed", SEAL_EVERY_S, in_thread(sealer.seal)),
         ],
         concurrency=CONCURRENCY,
         on_stop=watch.stop,
@@ -232,7 +235,7 @@ def main() -> int:
     log.configure(settings.log)
     settings.require("database_url", "label_studio_url", "label_studio_token")
     gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
-    with Database(settings.database_url) as database:
+    with Database(settings.database_url, actor="sync worker") as database:
         worker.run(settings, duties(SyncJobs(settings, database, gateway)))
     return 0
 

@@ -60,7 +60,7 @@ def main(write: Callable[[Settings, Database, str], object], loop: str) -> int:
         os.environ.setdefault(name, value)
     try:
         settings.require("database_url", "mlflow_tracking_uri")
-        with Database(settings.database_url, size=1) as database:
+        with Database(settings.database_url, size=1, actor="backend worker") as database:
             write(settings, database, loop)
     except ModuleNotFoundError as exc:
         logger.error("nothing is written to MLflow: %s; pip install 'labelloop[mlflow]'", exc)

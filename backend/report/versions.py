@@ -18,6 +18,7 @@ from backend.report.shown import refusal
 from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
+from labelloop.store.people import decisions
 from labelloop.store.questions import people
 from labelloop.store.questions import runs as run_questions
 from labelloop.store.questions import versions as version_questions
@@ -36,6 +37,7 @@ def version_report(conn: Conn, version_id: str) -> Report:
     spec = loops.get(conn, row.loop)
     assert spec is not None
     judging, names = version_questions.runs_of(conn, row.id), people.names(conn, row.loop)
+    bad = decisions.distrusted_in(conn, row.id)
     history, newest = descriptions.history(conn, row.id), verdicts.newest_run(conn, row.id)
     return as_json(
         {
@@ -44,6 +46,7 @@ def version_report(conn: Conn, version_id: str) -> Report:
             "descriptions": [picked(change, "id", "name", "tags", "note", "by", "at") for change in history],
             "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest.id)),
             "accuracy": accuracy_of(conn, row.loop, row.id),
+            "distrusted": None if bad is None else picked(bad, "taught", "judged"),
             "metric": metric_of(spec.config.answer),
             "runs": [
                 {**run_line(run, names), "as": "challenger" if run.version_id == row.id else "champion"}

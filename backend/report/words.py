@@ -117,7 +117,23 @@ def _part(part: object) -> str:
     return str(part)
 
 
+def part(found: Mapping[str, Any]) -> str:
+    """Format a share with its exact interval and its counts, or say that there are too few answers."""
+    if found["value"] is None:
+        return f"too few: {found['of']} of {found['least']}"
+    ends = f"{100 * found['low']:.0f} to {100 * found['high']:.0f}"
+    return f"{100 * found['value']:.0f} % ({ends}; {found['n']:,} of {found['of']:,})"
+
+
+def middle(found: Mapping[str, Any], unit: str = " s", factor: float = 1.0, shift: float = 0.0) -> str:
+    """Format a median or a mean with its interval, or say that there are too few values."""
+    if found["value"] is None:
+        return f"too few: {found['of']} of {found['least']}"
+    value, low, high = (factor * (found[name] - shift) for name in ("value", "low", "high"))
+    return f"{value:.1f}{unit} ({low:.1f} to {high:.1f})"
+
+
 FILTERS: tuple[Callable[..., Any], ...] = (
     percent, points, interval, when, duration, size, milliseconds, metric, said, excerpt, heat, picture, day,
-    up_to_most,
+    up_to_most, part, middle,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, redirect, render_template, request, url_for
 
-from backend.review import api, guard, logins, pages
+from backend.review import api, guard, logins, own_page, pages
 from backend.review.authenticators import Authenticator, authenticators
 from labelloop.errors import Conflict, UsageError
 from labelloop.process import service
@@ -18,7 +18,7 @@ __all__ = ["register"]
 
 BY_CALLER: Mapping[type[Exception], int] = {UsageError: 400, Conflict: 409}
 """Status of the errors that the person at the page, or the program, can mend."""
-ROUTES_WITHOUT_LOGIN = logins.ENDPOINTS | {"static"}
+ROUTES_WITHOUT_LOGIN = logins.ENDPOINTS | {"static", own_page.ENDPOINT}
 
 
 def register(app: Flask, settings: Settings, database: Database, *more: Authenticator) -> None:

@@ -16,6 +16,7 @@ from flask.sessions import SecureCookieSessionInterface
 from backend.review.authenticators import Authenticator, identify
 from labelloop.access.identity import REVIEW, Identity
 from labelloop.errors import UnknownValue, UsageError
+from labelloop.store import acting
 from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ def protect(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable[[str
         if not is_open((request.endpoint or "").removeprefix(f"{bp.name}.")):
             require_scope(REVIEW)
         check_csrf(g.identity)
+        acting.set_actor(g.identity.name if request.method != "GET" and g.identity else "")
 
     @bp.after_request
     def _with_headers(response: Response) -> Response:

@@ -16,6 +16,7 @@ from backend.report.estimates.judge import judge_report
 from backend.report.estimates.opinions import opinions_report
 from backend.report.estimates.progress import progress_report
 from backend.report.estimates.threshold import threshold_report
+from backend.report.estimates.working import working_report
 from backend.report.parts import Report, as_json
 from backend.report.people import people_report
 from backend.review import estimate_charts, progress_charts, threshold_charts
@@ -65,6 +66,10 @@ def _people(conn: Conn, loop: str) -> Report:
     return people_report(conn, loop, "" if known is None else known.name)
 
 
+def _working(conn: Conn, loop: str, person: str | None = None) -> Report:
+    return working_report(conn, loop, datetime.now(UTC), person)
+
+
 PAGES: Mapping[str, LoopPage] = {
     "accuracy": LoopPage(_accuracy, estimate_charts.of_accuracy),
     "alerts": LoopPage(alerts_report, takes=("state",)),
@@ -74,4 +79,5 @@ PAGES: Mapping[str, LoopPage] = {
     "people": LoopPage(_people),
     "progress": LoopPage(progress_report, progress_charts.drawn),
     "threshold": LoopPage(threshold_report, threshold_charts.curves, takes=("by",)),
+    "working": LoopPage(_working, takes=("person",)),
 }

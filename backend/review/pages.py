@@ -16,7 +16,7 @@ from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
-from backend.review import charts, logins
+from backend.review import charts, logins, own_page
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.alerts import decide_alerts
 from backend.review.download import model_file
@@ -44,6 +44,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     _add_reports(bp, _Reports(settings, database))
     _add_actions(bp, _Actions(settings, database))
     logins.add(bp, settings, database)
+    own_page.add(bp, settings, database)
     bp.add_url_rule("/<path:_>", "nothing", _nothing)
     return bp
 

@@ -79,7 +79,7 @@ def main() -> int:
     log.configure(settings.log)
     try:
         _limit(limits)
-        with Database(settings.database_url, size=1) as database:
+        with Database(settings.database_url, size=1, actor="training") as database:
             if order["replay"]:
                 outcome = train_again(database, settings.models_dir, UUID(order["run"]), limits.threads)
             else:

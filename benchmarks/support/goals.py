@@ -51,8 +51,8 @@ SERVICE_GOALS = (
     INTAKE_FULL_RATE := Goal("intake, rate, 10 million stored", "the same bare side", 0.5, at_least=True),
     INTAKE_FULL_TWO := Goal("intake, two connections, 10 million stored", "the same bare side", 0.8, at_least=True),
     INTAKE_FULL_MEMORY := Goal("intake, peak memory, 10 million stored", "a fixed limit", 300, "MB"),
-    PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.2),
-    PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.3),
+    PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.15),
+    PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.2),
     KAFKA_RATE := Goal("intake from Kafka, rate", "the same outputs over HTTP", 0.8, at_least=True),
     SUBMIT_P50 := Goal("submit while training runs, p50", "the same project without labelloop", 1.15),
     SUBMIT_P95 := Goal("submit while training runs, p95", "the same project without labelloop", 1.15),
@@ -123,6 +123,14 @@ ENCODING_GOALS = (
 
 ADOPTING_GOALS = (ADOPT := Goal("adopt 10,000 annotated tasks, beyond the export", "the bare export", 180, "s"),)
 """Goals of an adoption. Their table is in docs/operators/adopt.md."""
+
+RECORD_GOALS = (
+    RECORD_INTAKE := Goal("2,000 outputs taken over HTTP", "the same without the record", 1.15),
+    RECORD_STATES := Goal("2,000 outputs moved through two states", "the same without the record", 1.15),
+    RECORD_ANSWER := Goal("an answer over HTTP, p50", "the same without the record", 1.15),
+    RECORD_SEAL := Goal("entries sealed", "a fixed limit", 10_000, "rows/s", at_least=True),
+)
+"""Goals of the record. Their table is in docs/operators/record.md."""
 
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
 """The goals in the order of the table in docs/operators/performance.md."""

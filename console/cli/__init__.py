@@ -9,7 +9,6 @@ from console.cli import (
     decisions,
     doctor,
     invite,
-    lineage,
     loops,
     people,
     report,
@@ -22,6 +21,7 @@ from console.cli import (
 )
 from console.cli.adopting import commands as adopting
 from console.cli.pipelines import alerts, callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
+from console.cli.record import audit, lineage
 from console.cli.wrappers import CommandGroup
 
 
@@ -37,6 +37,7 @@ def main() -> None:
 TOPICS = (
     adopting,
     alerts,
+    audit,
     callbacks,
     completion,
     consume,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections.abc import Callable
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +79,15 @@ def open_database(settings: Settings) -> Iterator[Database]:
     from labelloop.store.database import Database
 
     settings.require("database_url")
-    with Database(settings.database_url, size=2) as db:
+    with Database(settings.database_url, size=2, actor=_actor()) as db:
         yield db
+
+
+def _actor() -> str:
+    """Return the name for the record: that of --by, else of LABELLOOP_BY, else the login, with the command."""
+    context = click.get_current_context(silent=True)
+    by = str((context and context.params.get("by")) or os.environ.get("LABELLOOP_BY") or os.environ.get("USER") or "")
+    return by or f"labelloop {context.info_name if context else ''}".rstrip()
 
 
 def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:
@@ -101,6 +110,18 @@ def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
     if len(names) != 1:
         raise UsageError(f"name a loop with --loop; there are: {', '.join(names) or 'none'}")
     return names[0]
+
+
+def moment(option: str, given: str, now: datetime) -> datetime:
+    """Return the time that is given as a day, as a time with its offset, or as a duration before now."""
+    if match := re.fullmatch(r"(\d{1,4})([hdw])", given):
+        unit = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+        return now - int(match[1]) * unit
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"{option} takes a day such as 2026-01-31, or 12h, 30d or 8w; it is {given!r}") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def each_loop(

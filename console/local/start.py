@@ -94,7 +94,7 @@ class Start:
             backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
         )
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
-        with Database(settings.database_url) as database:
+        with Database(settings.database_url, actor="labelloop up") as database:
             names = _register(database, self._options.specs or self._load(settings.loops_dir), self._steps.announce)
             with database.transaction() as conn:
                 access.ensure(conn, OWNER, settings.review_token, SCOPES)

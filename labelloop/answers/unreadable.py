@@ -15,6 +15,7 @@ from labelloop.labeling.results.units import in_characters
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
 NAMELESS = "its author was deleted in Label Studio before the answer was pulled, so it has no known author"
+DISTRUSTED = "somebody decided that this person's answers do not count"
 _CONTENT = ("choices", "labels", "taxonomy", "number", "rating", "text")
 """Keys of a region's value that hold the person's answer; a key such as rectanglelabels does too."""
 _MAX_SHOWN = 60

@@ -63,7 +63,8 @@ class Connection:
             path,
             method=method,
             params=params,
-            json=body,
+            # Written here, because the SDK first walks through a body value by value: 0.2 s for 1,000 tasks.
+            content=None if body is None else httpx.Request("POST", self.url, json=body).content,
             headers={"content-type": "application/json"},
             request_options=options,
         )

@@ -18,6 +18,7 @@ from psycopg.rows import DictRow, dict_row, kwargs_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from labelloop.errors import Retriable, SettingsError, Unreachable, Unstorable
+from labelloop.store import acting
 
 # tcp_user_timeout ends a connection whose peer has vanished. Keepalives do not while data is in flight.
 # Compiling a statement (jit) takes half a second, and our statements take milliseconds.
@@ -118,15 +119,17 @@ class _Probe:
 class Database:
     """A small pool of connections to one database. Rows are dicts; `rows_of` makes them values of a class.
 
+    `actor` is the name under which the record lists its changes; a thread may name another (labelloop.store.acting).
+
     Raises Unreachable without a connection within `wait_s` seconds, and Retriable if a statement takes too long.
     """
 
-    def __init__(self, url: str, *, size: int = 8, wait_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, size: int = 8, wait_s: float = 5.0, actor: str = "") -> None:
         self.url = url
         self._wait_s = wait_s
         watched: type[Conn] = type("Watched", (_Watched,), {"answers": staticmethod(_Probe(url))})
         self._pool: ConnectionPool[Conn] = ConnectionPool(
-            make_conninfo(url, **DEADLINES),
+            make_conninfo(url, **{**DEADLINES, "options": DEADLINES["options"] + acting.option(actor)}),
             connection_class=watched,
             kwargs={"row_factory": dict_row},
             min_size=0,
@@ -144,6 +147,7 @@ class Database:
         try:
             self._pool.open()  # at first use, because its threads would not survive a fork
             with self._pool.connection() as connection:
+                acting.tell(connection)
                 yield connection
         except PoolTimeout as exc:
             raise Unreachable(f"Postgres does not answer within {self._wait_s:g} s") from exc

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from uuid import UUID
 
 from flask import Blueprint, Response, jsonify, request
 
 from labelloop.answers import given
 from labelloop.errors import InvalidOutput
 from labelloop.outputs.output import OutputState
-from labelloop.queue.lanes import Lane, headline, utility_in
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.pipelines import direct
 from labelloop.store.pipelines.direct import Judged
-from labelloop.store.questions import routed
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import jobs, pool, projects
 from labelloop.store.tables import outputs as output_store
+from labelloop.store.tables import projects
 from sync.answering.feedback import Named, invalid, locked, loop_of, read_name, reviewer_of
 from sync.callers import Callers
 from sync.intake.asking import Refusal, active_spec, caller, protect
+from sync.pull.distrust import ask_again_without_task
 from sync.pull.resolve import resolve
 
 logger = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ def retract(conn: Conn, spec: LoopSpec, named: Named, source: str | None = None)
         project = projects.get(conn, spec.name)
         if project is not None:  # an earlier answer of the same person in Label Studio counts again
             resolve(conn, spec, project.instance, [output.id], {})
-        _unsettle(conn, spec, output.id)
+        ask_again_without_task(conn, spec, output.id)
     return output, taken
 
 
@@ -92,16 +90,3 @@ def _answer(database: Database, loop: str, named: Named) -> Response:
     logger.info("feedback taken back", extra={"loop": loop, "new": is_new})
     answer = status.answer_label if status.state == OutputState.ANSWERED else None
     return jsonify(loop=loop, model_output_id=output.id, key=output.key, state=status.state, answer=answer, new=is_new)
-
-
-def _unsettle(conn: Conn, spec: LoopSpec, output_id: UUID) -> None:
-    """Have people asked again about an output that has no answer any more, if they were to be asked before."""
-    if direct.unsettle(conn, output_id) != OutputState.WAITING:
-        return
-    row = routed.one(conn, output_id)
-    output = row.output()
-    utility = utility_in(Lane(row.lane), output, spec, headline(output, spec)[1])
-    assert utility is not None  # an output of the lane pass never waited
-    pool.add(conn, output_id, utility)
-    for job in (jobs.PRELABEL, jobs.PUSH):
-        jobs.ask(conn, job, spec.name)

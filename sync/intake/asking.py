@@ -18,6 +18,7 @@ from labelloop.errors import Busy, Retriable
 from labelloop.process import parking
 from labelloop.process.problems import problem
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import acting
 from labelloop.store.database import Conn
 from labelloop.store.tables import loops
 from sync.callers import Callers, TooManyRequests
@@ -72,6 +73,7 @@ def admit(callers: Callers) -> Identity:
     known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
     if known is None:
         raise Refusal(401, UNKNOWN_TOKEN if bearer(authorization) else NO_TOKEN)
+    acting.set_actor("" if request.method == "GET" else known.name)
     return known
 
 

@@ -11,8 +11,10 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
@@ -31,6 +33,7 @@ from sync.alerts.answers import watch_many_deleted
 from sync.alerts.form import look_at_form
 from sync.alerts.items import restore_items
 from sync.project.project import check_is_ours
+from sync.pull.distrust import settle_decisions
 from sync.pull.settle import AT_ONCE, is_about_many, settle_alerts
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
@@ -118,6 +121,7 @@ def pull(
     if full:
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
+        settle_decisions(database, spec)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report
@@ -180,7 +184,10 @@ def _late(pull: Pull, memory: Memory) -> PullReport:
 
 
 def _all(pull: Pull, memory: Memory) -> PullReport:
-    """Take in tasks like `_late`, page by page without a memory. The newest change now is the next bookmark."""
+    """Take in tasks like `_late`, page by page without a memory. The newest change now is the next bookmark.
+
+    Label Studio is asked for the next page while this one is stored.
+    """
     report = PullReport()
     began, newest = time.monotonic(), pull.gateway.newest_change(pull.project_id)
     memory.since, memory.late_at = EPOCH if newest is None else newest - USUALLY, began
@@ -188,13 +195,14 @@ def _all(pull: Pull, memory: Memory) -> PullReport:
         return report
     bookmark = pull.project.bookmark
     since = None if bookmark is None else bookmark - MARGIN
-    after, last = BEFORE_ALL, False
-    while not last:
-        page = pull.gateway.changed_tasks(pull.project_id, since, after)
-        last = len(page) < PAGE
-        report += pull.take_in(page, bookmark=newest if last else None)
-        memory.seen |= {task.id: task.updated_at for task in page if task.updated_at > newest - MARGIN}
-        after = page[-1].id if page else after
+    with ThreadPoolExecutor(1, "next page") as ahead:
+        read = partial(pull.gateway.changed_tasks, pull.project_id, since)
+        coming: Future[list[Task]] | None = ahead.submit(read, BEFORE_ALL)
+        while coming is not None:
+            page = coming.result()
+            coming = ahead.submit(read, page[-1].id) if len(page) == PAGE else None
+            report += pull.take_in(page, bookmark=newest if coming is None else None)
+            memory.seen |= {task.id: task.updated_at for task in page if task.updated_at > newest - MARGIN}
     memory.changed_at = began
     return report
 

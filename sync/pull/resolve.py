@@ -13,7 +13,7 @@ from labelloop.answers import given
 from labelloop.answers.annotations import Annotation, StoredAnnotation
 from labelloop.answers.feedback import Answer, Feedback, one_a_reviewer
 from labelloop.answers.people import Person
-from labelloop.answers.unreadable import NAMELESS, Unreadable, why_unreadable
+from labelloop.answers.unreadable import DISTRUSTED, NAMELESS, Unreadable, why_unreadable
 from labelloop.answers.untouched import prelabel_kept
 from labelloop.labeling import results
 from labelloop.outputs.output import OutputState
@@ -21,6 +21,7 @@ from labelloop.queue.prelabel import prelabel_result
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.people import decisions
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import doubts, jobs
@@ -58,14 +59,16 @@ def resolve(
     # gather
     outputs = feedback_store.outputs(conn, list(output_ids))
     annotations = _annotations(conn, instance, output_ids)
+    known = _upsert_reviewers(conn, instance, annotations, users)
+    uncounted = _take_out_distrusted(conn, spec, instance, annotations)
     if instance == given.instance_of(spec.name):
         read = {output.id: _read_given(spec, output, annotations[output.id]) for output in outputs}
     else:
         data = output_store.data_of(conn, list(output_ids)) if results.needs_data(spec.config) else {}
         read = {output.id: _read(spec, output, annotations[output.id], data.get(output.id)) for output in outputs}
     feedback = [row for rows, _ in read.values() for row in rows]
-    not_read = [row for _, rows in read.values() for row in rows]
-    _store_read(conn, spec, instance, list(read), feedback, not_read, users)
+    not_read = [row for _, rows in read.values() for row in rows] + uncounted
+    _store_read(conn, spec, instance, list(read), feedback, not_read, known)
 
     # decide
     agreed = agree(conn, judging(conn, spec), list(read))
@@ -90,6 +93,36 @@ def _annotations(conn: Conn, instance: UUID, output_ids: Collection[UUID]) -> di
     return found
 
 
+def _upsert_reviewers(
+    conn: Conn, instance: UUID, annotations: Mapping[UUID, Sequence[Annotation]], users: Mapping[UserId, Person]
+) -> dict[UserId, UUID]:
+    """Store the people behind these annotations; return the row of each reviewer of the instance."""
+    people = {row.reviewer for rows in annotations.values() for row in rows if row.reviewer is not None}
+    feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
+    return {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
+
+
+def _take_out_distrusted(
+    conn: Conn, spec: LoopSpec, instance: UUID, annotations: dict[UUID, list[StoredAnnotation]]
+) -> list[NotRead]:
+    """Remove the annotations of people whose answers do not count, and return them. Somebody else is asked instead."""
+    distrusts = decisions.in_force(conn, spec.name, instance)
+    if not distrusts:
+        return []
+    found = []
+    for output_id, rows in annotations.items():
+        counts = []
+        for row in rows:
+            by = [one.decision for one in distrusts.get(row.reviewer or UserId(0), ()) if one.covers(row.updated_at)]
+            if by and row.distrusted is None:
+                why = Unreadable(DISTRUSTED, ask=True)
+                found.append(NotRead(output_id, row.seq, row.reviewer, why, decision=by[0]))
+            else:
+                counts.append(row)
+        annotations[output_id] = counts
+    return found
+
+
 def _store_read(
     conn: Conn,
     spec: LoopSpec,
@@ -97,17 +130,13 @@ def _store_read(
     output_ids: Sequence[UUID],
     feedback: Sequence[Feedback],
     not_read: Sequence[NotRead],
-    users: Mapping[UserId, Person],
+    known: Mapping[UserId, UUID],
 ) -> None:
-    """Replace the feedback on these outputs and their unreadable annotations, after the reviewers of both."""
-    people = {row.reviewer for row in feedback} | {row.reviewer for row in not_read if row.reviewer is not None}
-    feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
-    known = {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
+    """Replace the feedback on these outputs and their annotations that do not count. `known`: the reviewers' rows."""
     feedback_store.replace(conn, instance, output_ids, feedback, known)
-    if instance == given.instance_of(spec.name):
-        return  # unreadable annotations of Label Studio stay as they are
     found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
-    unreadable_store.replace(conn, spec.name, form_hash(spec), output_ids, found)
+    over_http = instance == given.instance_of(spec.name)
+    unreadable_store.replace(conn, spec.name, instance, form_hash(spec), output_ids, found, only_here=over_http)
 
 
 def _store_answers(
@@ -137,17 +166,25 @@ def form_hash(spec: LoopSpec) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """An annotation that is not a valid answer."""
+    """An annotation that is not a valid answer, or whose person is distrusted."""
 
     output_id: UUID
     annotation_version: int
     reviewer: UserId | None
     why: Unreadable
     comment: str | None = None
+    decision: int | None = None
+    """The decision by which its person's answers do not count; None if it cannot be read."""
 
     def stored(self, reviewer_id: UUID | None) -> unreadable_store.Row:
         return unreadable_store.Row(
-            self.output_id, self.annotation_version, reviewer_id, self.why.reason, self.why.ask, self.comment
+            self.output_id,
+            self.annotation_version,
+            reviewer_id,
+            self.why.reason,
+            self.why.ask,
+            self.comment,
+            self.decision,
         )
 
 

@@ -8,32 +8,30 @@ batch. If the first owner resumes later, its compare-and-set fails.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
-from typing import NamedTuple
 from uuid import UUID
 
-from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
+from labelloop.errors import Failed, Refused, Retriable, Unreachable
 from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
 from labelloop.queue.batches import BatchState
-from labelloop.queue.order import SECOND, Ranked, priorities, useful
 from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import adopted_tasks
-from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, pool, projects
+from labelloop.store.database import Database
+from labelloop.store.tables import batches, projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.budget import pass_over
-from sync.push.drafts import draw_blind, task_drafts, with_draws
+from sync.push.claims import Claim, Claims
+from sync.push.drafts import task_drafts, with_draws
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, close, reopen
-from sync.push.window import Window, look, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +74,7 @@ def push(
     report += renewed
 
     # decide and apply, batch by batch
-    while (claim := _claim(database, spec, checked, at_least, first_look_s)) is not None:
-        report += _send_all(database, gateway, spec, project, claim)
-        at_least = 1
+    report += _fill(database, gateway, spec, project, Claims(database, spec, checked, at_least, first_look_s))
     if failure is not None:
         raise failure
     report += renew()
@@ -117,75 +113,28 @@ def _try(renew: Callable[[], PushReport]) -> tuple[PushReport, Retriable | None]
         return PushReport(), exc
 
 
-class Claim(NamedTuple):
-    """The outputs to send now."""
-
-    batch_id: UUID | None
-    """The batch of new tasks; None if there are only second opinions to ask for."""
-    differs: Mapping[UUID, str]
-    """How selection found these outputs to differ from others, in words for the annotator."""
-    again: list[UUID]
-    """Answered outputs to ask one more annotator about."""
-    opened: int
-    """Number of outputs whose tasks were in the project before the loop, and are among the open ones now."""
-
-
-def _claim(
-    database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int, first_look_s: float = 0.0
-) -> Claim | None:
-    """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits."""
-    before, picks = prepare(database, spec, first_look_s)
-    if before.free < at_least or not before.chosen(picks, before.places):
-        return None
-    checked()
-    with database.transaction() as conn:
-        projects.lock_hop(conn, spec.name, "push")
-
-        # gather
-        project = projects.get(conn, spec.name)
-        assert project is not None
-        window = look(conn, spec, before.within, first_look_s)
-
-        # decide
-        chosen = window.chosen(picks, before.places)
-        coming = [item for item in chosen if item.lane != SECOND]
-        again = [item.output_id for item in chosen if item.lane == SECOND]
-        # Tasks of another version than the others are served last, whatever their order score.
-        version = project.model_version if window.open_rows else window.pair.name
-        placed = _places(spec, window, coming, version)
-
-        # apply
-        if not chosen:
-            return None
-        opened = _open_adopted(conn, project, placed)
-        draw_blind(conn, spec, [item for item in coming if item.output_id in opened])
-        placed = {output_id: place for output_id, place in placed.items() if output_id not in opened}
-        batch_id = _intend(conn, spec.name, version, placed) if placed else None
-        return Claim(batch_id, {pick.output_id: pick.why_also for pick in picks}, again, len(opened))
+def _fill(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claims: Claims) -> PushReport:
+    """Send batches until the window is full. While Label Studio makes the tasks of one, the next one is prepared."""
+    report, sent = PushReport(), Future[PushReport]()
+    sent.set_result(report)
+    with ThreadPoolExecutor(1, "import") as sender:
+        while (claim := claims.next(sent.result)) is not None:
+            try:
+                report += sent.result()
+            except BaseException:
+                _undo(database, claim)
+                raise
+            sent = sender.submit(_send_all, database, gateway, spec, project, claim)
+            if claim.again:
+                sent.result()  # else the next claim would ask for the same second opinions
+        return report + sent.result()
 
 
-def _places(spec: LoopSpec, window: Window, coming: Sequence[Ranked], version: str) -> dict[UUID, float]:
-    """Return the priority of each of these outputs among the open tasks."""
-    return priorities(
-        coming,
-        useful(window.stands, coming, spec.queue.window),
-        [row.priority for row in window.open_rows],
-        draw=version,
-    )
-
-
-def _open_adopted(conn: Conn, project: LoopProject, placed: Mapping[UUID, float]) -> set[UUID]:
-    """Open those of these outputs that have a task in an adopted project; the renewal gives it a prediction."""
-    theirs = adopted_tasks.waiting_tasks(conn, project.instance, list(placed))
-    return set(adopted_tasks.open_(conn, project.instance, {id_: placed[id_] for id_ in theirs})) if theirs else set()
-
-
-def _intend(conn: Conn, loop: str, version: str, placed: dict[UUID, float]) -> UUID:
-    """Store a batch of these waiting outputs, each with its priority."""
-    batch_id = batches.intend(conn, loop, version, len(placed))
-    if pool.take(conn, batch_id, placed) != len(placed) or batches.start(conn, batch_id) != len(placed):
-        raise Conflict(f"the pool of loop {loop!r} and the states of its outputs do not fit together")
-    return batch_id
+def _undo(database: Database, claim: Claim) -> None:
+    """Let the outputs of a claim wait again, since the batch before it was not taken."""
+    if claim.batch_id is not None:
+        with database.transaction() as conn:
+            put_back(conn, claim.batch_id, BatchState.INTENT, BatchState.ABANDONED, "the batch before it failed")
 
 
 def _send_all(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claim: Claim) -> PushReport:

@@ -20,7 +20,7 @@ from labelloop.labeling.media import media_fields
 from labelloop.pictures.kept import with_pictures
 from labelloop.queue.batches import BatchKind
 from labelloop.queue.budget import Origin, Spent
-from labelloop.queue.order import LANES, MAX_BATCH, RECENT, SECOND, Ranked, best_first, choose, shares, standing
+from labelloop.queue.order import LANES, RECENT, SECOND, Ranked, best_first, choose, shares, standing
 from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
@@ -63,7 +63,7 @@ class Window:
     queues: Mapping[str, Sequence[Ranked]]
     """Outputs that could come in, by lane, best first."""
     free: int
-    """Free places, at most MAX_BATCH."""
+    """Free places."""
     pushed: Mapping[str, int]
     """How many of the RECENT outputs pushed last came from each lane."""
     shares: Mapping[str, float]
@@ -164,7 +164,7 @@ def _free(conn: Conn, spec: LoopSpec, filled: int) -> int:
     if len(on_the_way) >= MAX_UNCLEAR:
         return 0
     in_flight = sum(batch.size for batch in on_the_way if batch.age_s < HOPES_S)
-    return max(0, min(MAX_BATCH, spec.queue.window - filled - in_flight))
+    return max(0, spec.queue.window - filled - in_flight)
 
 
 def prepare(database: Database, spec: LoopSpec, first_look_s: float = 0.0) -> tuple[Window, list[Pick]]:

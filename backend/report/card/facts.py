@@ -16,6 +16,7 @@ from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.people import decisions
 from labelloop.store.questions import lineage
 from labelloop.store.questions.lineage import MakingRun
 from labelloop.store.tables import loops
@@ -85,6 +86,7 @@ def _data(conn: Conn, version: JudgedVersion, control: ControlTag) -> Card:
     counts = lineage.counts(conn, version.id)
     held_out = [] if version.run_id is None else lineage.held_out(conn, version.run_id)
     people = lineage.reviewers(conn, version.id)
+    bad = decisions.distrusted_in(conn, version.id)
     judged = _by_label(control, ((row.label, row.n) for row in held_out))
     taught = _by_label(control, ((row.label, row.n) for row in tally))
     return {
@@ -104,6 +106,7 @@ def _data(conn: Conn, version: JudgedVersion, control: ControlTag) -> Card:
         "sources": dict(_sum((row.source, row.n) for row in tally).most_common()),
         "reviewers": {"people": len(people), "most_by_one": people[0].answers if people else None},
         "stale": {"changed": counts.changed, "withdrawn": counts.withdrawn},
+        "distrusted": {"taught": bad.taught if bad else 0, "judged": bad.judged if bad else 0},
     }
 
 

@@ -31,6 +31,12 @@ def _file(card: Card) -> Iterator[str]:
             f"It was trained on {card['data']['answers']} answers, of which {n} are stale "
             f"({stale['changed']} changed, {stale['withdrawn']} withdrawn)."
         )
+    bad = card["data"]["distrusted"]
+    if bad["taught"] or bad["judged"]:
+        yield (
+            f"{bad['taught']} of its training answers and {bad['judged']} of its held-out ones rest on a person whose "
+            "answers do not count any more, by somebody's decision."
+        )
     if n := card["data"]["accepted"]:
         yield (
             f"It was also trained on {n:,} {'output' if n == 1 else 'outputs'} that passed unseen, with the "

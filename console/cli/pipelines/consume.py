@@ -133,7 +133,7 @@ def _consuming(
 
     log.configure(settings.log)
     settings.require("database_url")
-    with Database(settings.database_url, size=2) as database:
+    with Database(settings.database_url, size=2, actor="labelloop consume") as database:
         consuming = Consuming(settings, database, loop, metrics)
         consuming.end_on_signals()
         consuming.check_loop()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import click
 
 from console.cli.output import counted, print_json, show, to_stderr
 from console.cli.pipelines.source import options, source_of
-from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, moment, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 
@@ -92,7 +91,7 @@ def backtest(settings: Settings, file: Path, since: str | None, loop: str | None
     from backend.report.parts import as_json as in_json_types
     from labelloop.store.tables import loops
 
-    begins = None if since is None else _since(since, datetime.now(UTC))
+    begins = None if since is None else moment("--since", since, datetime.now(UTC))
     with open_database(settings) as db:
         name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
@@ -145,19 +144,6 @@ def _changed(file: Path, in_force: LoopSpec) -> LoopSpec:
     if found.spec is None:
         raise UsageError("\n".join([f"{text} has {counted(len(found.faults), 'mistake')}:", *map(str, found.faults)]))
     return found.spec
-
-
-def _since(given: str, now: datetime) -> datetime:
-    """Return the time that is given as a day, as a time with its offset, or as a duration before now."""
-    if match := re.fullmatch(r"(\d{1,4})([hdw])", given):
-        return (
-            now - int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
-        )
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise UsageError(f"--since takes a day such as 2026-01-31, or 12h, 30d or 8w; it is {given!r}") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _show_backtest(found: Mapping[str, Any]) -> None:

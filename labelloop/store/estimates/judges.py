@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.people.decisions import RESTS_ON_DISTRUSTED
 from labelloop.store.pipelines.blind_tasks import BLIND
 from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.store.questions.error_rate import NEWEST
@@ -74,6 +75,7 @@ def answered(conn: Conn, loop: str, positive: str) -> list[Answered]:
             from outputs o join blind_tasks d on d.output_id = o.id join ({_FIRST}) first on first.output_id = o.id
                 join answers a on a.output_id = o.id and a.seq >= first.seq
             where o.loop = %(loop)s and o.label is not null and {NO_REPEAT} and {_DRAWN} and {BLIND}
+            and not ({RESTS_ON_DISTRUSTED})
             order by a.seq
             """,
             {"loop": loop, "positive": positive},

@@ -54,7 +54,7 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
             where o.loop = %(loop)s group by f.reviewer_id
         ), not_read as (
             select reviewer_id, count(*) as unreadable from unreadable
-            where loop = %(loop)s and until is null group by reviewer_id
+            where loop = %(loop)s and until is null and decision is null group by reviewer_id
         )
         select r.label_studio_user_id, r.email, r.name, coalesce(s.answered, 0) as answered,
             coalesce(n.unreadable, 0) as unreadable, s.median_s, coalesce(s.gold_right, 0) as gold_right,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from labelloop.answers.unreadable import MOST_ASKED
 from labelloop.queue.tasks import AskedAgain, KnownOutput, KnownTask, OpenTask
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.unreadable import MORE
 from labelloop.versions.version import VersionPair
 
 
@@ -20,8 +20,7 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
         select t.output_id, t.label_studio_id, t.lane, t.utility, t.priority, t.label, t.champion, t.margin,
             t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
             a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
-            (select least(count(*), {MOST_ASKED}) from unreadable
-             where output_id = t.output_id and until is null and ask) as more,
+            {MORE} as more,
             exists (select from blind_tasks d where d.output_id = t.output_id) as blind
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
@@ -112,10 +111,7 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
         select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more,
             t.asked_more, t.overlap, t.told_overlap
         from those join tasks t using (output_id) join outputs o on o.id = t.output_id
-        cross join lateral (
-            select least(count(*), {MOST_ASKED})::integer as more from unreadable
-            where output_id = t.output_id and until is null and ask
-        ) u
+        cross join lateral (select {MORE} as more) u
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
             or t.told_overlap > t.overlap
         order by t.label_studio_id

@@ -1,4 +1,4 @@
-"""Statements about the table unreadable: answers that cannot be read."""
+"""Statements about the table unreadable: answers that cannot be read, and those of people who are distrusted."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ class Row:
     reason: str
     ask: bool
     comment: str | None
+    decision: int | None = None
+    """The decision by which its person's answers do not count; None if it cannot be read."""
+
+
+MORE = f"""
+    (select least(count(*) filter (where decision is null), {MOST_ASKED}) + count(decision) from unreadable
+     where output_id = t.output_id and until is null and ask)::integer
+"""
+"""Number of extra people who are asked about the task `t`, because answers to it do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +57,44 @@ class UnreadableAnswer:
     """Number of those without `again`."""
 
 
-def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows: Sequence[Row]) -> None:
-    """Store all unreadable answers of these outputs, found with the form of this hash; close the others."""
+def replace(
+    conn: Conn,
+    loop: str,
+    instance: UUID,
+    form: bytes,
+    output_ids: Sequence[UUID],
+    rows: Sequence[Row],
+    *,
+    only_here: bool = False,
+) -> None:
+    """Store all answers to these outputs that do not count, found with the form of this hash; close the others.
+
+    Answers of distrusted people in another instance stay as they are; with `only_here` all of another instance do.
+    """
     conn.execute(
         """
-        update unreadable set until = now()
-        where output_id = any(%(outputs)s) and until is null and annotation_version <> all (%(versions)s::bigint[])
+        update unreadable u set until = now() from annotation_versions v
+        where u.output_id = any(%(outputs)s) and u.until is null
+        and u.annotation_version <> all (%(versions)s::bigint[]) and v.seq = u.annotation_version
+        and (v.instance = %(instance)s or u.decision is null and not %(only_here)s)
         """,
-        {"outputs": list(output_ids), "versions": [row.annotation_version for row in rows]},
+        {
+            "outputs": list(output_ids),
+            "versions": [row.annotation_version for row in rows],
+            "instance": instance,
+            "only_here": only_here,
+        },
     )
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            insert into unreadable (loop, output_id, annotation_version, reviewer_id, reason, ask, comment, form)
-            values (%(loop)s, %(output)s, %(version)s, %(reviewer)s, %(reason)s, %(ask)s, %(comment)s, %(form)s)
+            insert into unreadable (loop, output_id, annotation_version, reviewer_id, reason, ask, comment, form,
+                                    decision)
+            values (%(loop)s, %(output)s, %(version)s, %(reviewer)s, %(reason)s, %(ask)s, %(comment)s, %(form)s,
+                    %(decision)s)
             on conflict (annotation_version) where until is null do update set
-                reason = excluded.reason, ask = excluded.ask, comment = excluded.comment, form = excluded.form
+                reason = excluded.reason, ask = excluded.ask, comment = excluded.comment, form = excluded.form,
+                decision = excluded.decision
             """,
             [
                 {
@@ -75,6 +106,7 @@ def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows
                     "ask": row.ask,
                     "comment": row.comment,
                     "form": form,
+                    "decision": row.decision,
                 }
                 for row in rows
             ],
@@ -89,7 +121,8 @@ def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[
     rows = conn.execute(
         """
         select distinct u.output_id from unreadable u join annotation_versions v on v.seq = u.annotation_version
-        where u.loop = %(loop)s and u.until is null and u.form <> %(form)s and v.instance = %(instance)s
+        where u.loop = %(loop)s and u.until is null and u.decision is null and u.form <> %(form)s
+        and v.instance = %(instance)s
         order by u.output_id
         """,
         {"loop": loop, "instance": instance, "form": form},
@@ -102,7 +135,7 @@ def outputs(conn: Conn, loop: str) -> int:
     row = conn.execute(
         """
         select count(distinct u.output_id) as n from unreadable u join outputs o on o.id = u.output_id
-        where u.loop = %(loop)s and u.until is null and o.state = 'in_review'
+        where u.loop = %(loop)s and u.until is null and u.decision is null and o.state = 'in_review'
         """,
         {"loop": loop},
     ).fetchone()
@@ -115,7 +148,7 @@ def of_outputs(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     rows = conn.execute(
         """
         select output_id as id, array_agg(reason order by since, id) as reasons
-        from unreadable where output_id = any(%(ids)s) and until is null group by 1
+        from unreadable where output_id = any(%(ids)s) and until is null and decision is null group by 1
         """,
         {"ids": list(output_ids)},
     )
@@ -133,7 +166,7 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAns
         with those as (
             select u.*, count(*) over (partition by u.output_id) as n,
                 count(*) filter (where u.ask) over (partition by u.output_id) as asks
-            from unreadable u where u.loop = %(loop)s and u.until is null
+            from unreadable u where u.loop = %(loop)s and u.until is null and u.decision is null
         ), shown as (
             select o.key, coalesce(r.name, r.email, 'user ' || r.label_studio_user_id) as reviewer, u.reason, u.comment,
                 v.updated_at, v.annotation_id, t.label_studio_id, p.project_id, p.label_studio_url,

@@ -22,7 +22,7 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from sync.pull.take_in import Pull, PullReport
 from sync.push.batches import PushReport
-from sync.push.push import Claim, _claim
+from sync.push.claims import Claim, Claims
 from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
@@ -121,7 +121,7 @@ class Paused(Pull):
     def _adopt_stray(self, conn: Any, task: Task, output: KnownOutput | None) -> bool:
         if self.paused:
             self.paused = False
-            _claim(self.database, self.spec, lambda: None, 1)
+            Claims(self.database, self.spec, lambda: None).next()
         return super()._adopt_stray(conn, task, output)
 
 
@@ -139,7 +139,7 @@ def test_what_a_push_has_just_claimed_is_not_adopted_by_a_pull(loop: SyncLoop) -
 def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -> None:
     late = give_up(loop)
     claimed: list[Claim | None] = []
-    push = threading.Thread(target=lambda: claimed.append(_claim(loop.database, loop.spec, lambda: None, 1)))
+    push = threading.Thread(target=lambda: claimed.append(Claims(loop.database, loop.spec, lambda: None).next()))
 
     class Slow(Pull):
         def _adopt_stray(self, conn: Any, task: Task, output: KnownOutput | None) -> bool:

@@ -13,7 +13,7 @@ from labelloop.store import budget
 from labelloop.store.database import Database
 from sync.push.batches import put_back
 from sync.push.budget import pass_over
-from sync.push.push import _claim
+from sync.push.claims import Claims
 from tests.support.hops.days import MIXED, Days, output, spec, ten
 
 
@@ -185,7 +185,7 @@ def test_without_a_used_up_limit_nothing_passes(database: Database) -> None:
 def test_tasks_on_their_way_count_and_those_that_did_not_arrive_do_not(database: Database) -> None:
     days = Days(database, "{per_day: 3}")
     days.submit(*ten())
-    claim = _claim(database, days.spec, lambda: None, 1)
+    claim = Claims(database, days.spec, lambda: None).next()
     assert claim is not None
     assert claim.batch_id is not None
     assert days.push() == []
@@ -198,7 +198,7 @@ def test_the_last_tasks_of_a_day_come_while_people_answer_too(database: Database
     """A busy worker waits until 15 of 50 places are free. A budget that leaves 3 must not count as 3 free places."""
     days = Days(database, "{per_day: 3}", "holdout: 0, audit: 0, queue: {window: 50, diversity: 0}")
     days.submit(*ten())
-    assert _claim(database, days.spec, lambda: None, 15) is not None
+    assert Claims(database, days.spec, lambda: None, 15).next() is not None
 
 
 def test_the_label_of_the_pipeline_counts_and_not_that_of_the_champion(database: Database) -> None:

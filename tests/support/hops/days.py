@@ -16,7 +16,7 @@ from labelloop.store.tables import batches, loops, outputs, projects
 from sync.intake.status import statuses
 from sync.push.batches import adopt
 from sync.push.budget import pass_over
-from sync.push.push import _claim
+from sync.push.claims import Claims
 
 DAY_S = 86_400
 RULE_ONLY = "holdout: 0, audit: 0, queue: {window: 1000, diversity: 0}"
@@ -48,7 +48,8 @@ class Days:
         """Push as the worker does; return the keys of the new tasks."""
         pass_over(self.database, self.spec)
         keys: list[str] = []
-        while (claim := _claim(self.database, self.spec, lambda: None, 1)) is not None:
+        claims = Claims(self.database, self.spec, lambda: None)
+        while (claim := claims.next()) is not None:
             assert claim.batch_id is not None
             with self.database.transaction() as conn:
                 project = projects.get(conn, self.spec.name)

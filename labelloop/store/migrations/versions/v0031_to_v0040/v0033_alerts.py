@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0033"
-down_revision = "0031"
+down_revision = "0032"
 SQL = """
     create table alerts (
         id            bigint generated always as identity primary key,
@@ -141,6 +141,14 @@ SQL = """
     end $$;
     create trigger alerts_tell after insert on alerts for each row
         when (new.state = 'open') execute function alerts_tell();
+
+    select record_begins('alerts', array['id'], 'r.loop',
+        $$ jsonb_build_object('kind', r.kind, 'output', r.output_id, 'annotation', r.annotation_id, 'state', r.state,
+            'ended', r.ended_at is not null) $$,
+        array['fact', 'task_id', 'person_id', 'person', 'before', 'after', 'found_at', 'decided_by', 'why'], 'r.why');
+    select record_begins('exclusions', array['id'], 'r.loop',
+        $$ jsonb_build_object('annotation_version', r.annotation_version, 'cause', r.cause, 'alert', r.alert_id,
+            'in_force', r.until is null) $$, array['ask', 'since'], 'r.reason', true);
 """
 
 

@@ -7,54 +7,85 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import plain, print_json, show
+from console.cli.output import plain, print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
-    from labelloop.gate import Accuracy
     from labelloop.store.questions.people import ReviewerWork
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.option("--person", help="Everything about one person: a name, an address, `user 7` or an id.")
 @one_of_the_loops
 @as_json_too
 @with_settings
-def people(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Per annotator: number of answers, speed, accuracy on gold items.
+def people(settings: Settings, person: str | None, loop: str | None, as_json: bool) -> None:
+    """Show each annotator's load, speed and accuracy, and who is to be looked at.
 
-    unreadable: answers that labelloop cannot parse; they count nowhere else. prelabels kept: how many of the shown
-    prelabels the person submitted unchanged.
+    Shares have their 95 % interval. gold: answers to items whose answer is known. others: answers to items on
+    which the others agree. unreadable: answers that labelloop cannot parse; they count nowhere else. wrong prelabels
+    kept: of gold items whose prelabel was wrong, those that were submitted unchanged; it is best at 0.
 
-    wrong prelabels kept: the same, only of gold items whose prelabel was wrong, with the 95 % interval of the rate. It
-    is best at 0.
+    An honest person is ever flagged ("look at") with a probability of at most 1 %.
     """
-    from labelloop.gate import Accuracy
+    if click.get_current_context().invoked_subcommand is not None:
+        return None
+    from datetime import UTC, datetime
+
+    from backend.report.estimates.working import working_report
     from labelloop.store.questions import people as store
 
     with open_database(settings) as db, db.transaction() as conn:
-        rows = store.work(conn, one_loop(db, loop, archived=True))
-    found = [(row, Accuracy.of(row.gold_right, row.gold_asked)) for row in rows]
+        name = one_loop(db, loop, archived=True)
+        found, rows = working_report(conn, name, datetime.now(UTC), person), store.work(conn, name)
+    known = {one["login"] or one["name"]: one for one in found["people"]}
+    rows = [row for row in rows if person is None or _login(row) in known]
     if as_json:
-        from backend.report.estimates.opinions import rate
+        return print_json([_as_json(row, known.get(_login(row))) for row in rows])
+    for sentence in found["sentences"]:
+        to_stderr(sentence)
+    if person is not None:
+        for one in found["people"]:
+            show(dict(one["lines"]), as_json=False)
+        return None
+    show([_line(row, known.get(_login(row))) for row in rows], as_json=False)
+    for one in found["people"]:
+        for flag in one["flags"]:
+            click.echo(f"Look at {one['name']}: {flag['reason']}. {flag['sentence']}")
+        for name_, words in one["lines"]:
+            if name_ == "distrusted":
+                click.echo(f"{one['name']}: {words}")
 
-        return print_json(
-            [
-                plain(row) | {"gold": gold.as_json(), "wrong_prelabels": rate(row.wrong_kept, row.wrong_shown)}
-                for row, gold in found
-            ]
-        )
-    show([_line(row, gold) for row, gold in found], as_json=False)
+
+def _login(row: ReviewerWork) -> str:
+    return row.email or row.reviewer or ""
 
 
-def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
+def _as_json(row: ReviewerWork, working: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the person's work as before there were flags, and everything else under `working`."""
+    from backend.report.estimates.opinions import rate
+    from labelloop.gate import Accuracy
+
+    gold = Accuracy.of(row.gold_right, row.gold_asked).as_json()
+    old = plain(row) | {"gold": gold, "wrong_prelabels": rate(row.wrong_kept, row.wrong_shown)}
+    return {**old, "working": working}
+
+
+def _line(row: ReviewerWork, working: Mapping[str, Any] | None) -> dict[str, Any]:
+    from backend.report.words import middle, part
+    from labelloop.gate import Accuracy
+
+    gold = Accuracy.of(row.gold_right, row.gold_asked)
     return {
         "reviewer": row.reviewer or "unknown (deleted in Label Studio)",
+        "status": None if working is None else working["status"],
         "answered": row.answered,
         "unreadable": row.unreadable,
-        "median": None if row.median_s is None else f"{row.median_s:.1f} s",
+        "median": None if working is None or row.median_s is None else middle(working["speed"]),
         "gold": gold if gold.n else None,
+        "others": None if working is None or not working["agreement"]["of"] else part(working["agreement"]),
         "prelabels kept": f"{row.kept} of {row.preselected}" if row.preselected else None,
         "wrong prelabels kept": _wrong_kept(row),
     }

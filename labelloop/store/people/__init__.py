@@ -1,0 +1,1 @@
+"""Statements about the people who answer: who they are, how they work, and decisions about them."""
