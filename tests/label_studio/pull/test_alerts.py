@@ -237,7 +237,7 @@ def test_ordinary_work_of_three_people_is_no_alert(team: Team) -> None:
     team.loop.gateway.reopen_task(tasks[1], 2)
     team.loop.push()
     team.pull()
-    project = {"project": team.loop.project_id}
+    project: dict[str, Any] = {"project": team.loop.project_id}
     [prediction] = team.loop.web.get("/api/predictions/", params={"task": tasks[4]} | project).json()
     body = {"model_version": prediction["model_version"], **project, "score": 0.5}
     team.loop.web.patch(f"/api/predictions/{prediction['id']}/", json=body).raise_for_status()
