@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from backend.report.alerts import alerts_report
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.estimates.accuracy import accuracy_report
 from backend.report.estimates.judge import judge_report
@@ -20,6 +19,7 @@ from backend.report.estimates.working import working_report
 from backend.report.parts import Report, as_json
 from backend.report.people import people_report
 from backend.review import estimate_charts, progress_charts, threshold_charts
+from backend.review.alerts import alerts_report
 from backend.review.guard import identity
 from backend.review.opinions_charts import opinions_charts
 from labelloop.errors import UnknownValue

@@ -42,7 +42,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version that was just stored, with what was stored of its annotation before."""
+    """A version that was just stored, with facts about the earlier versions of its annotation."""
 
     seq: int
     annotation_id: AnnotationId
@@ -120,7 +120,7 @@ class Alert:
 def kind_of(version: NewVersion) -> AlertKind | None:
     """Return what was done with this version, which is no deletion; None if it is its author's own work.
 
-    An author is the person for whom the annotation was made, and whoever wrote the version that counted before.
+    The authors are the person for whom the annotation was made and the writer of the version that counted before.
     """
     writer = version.updated_by
     if version.same or writer is None:

@@ -1,7 +1,7 @@
 """Alerts about the form: Label Studio has a form that the loop never had.
 
-What is read while it is there, and what was read since the last look that found it right, does not count until the
-alert is accepted. Label Studio does not tell who changed the form.
+Answers do not count until the alert is accepted if they are read while the form is there, or were read since the last
+look that found the right one. Label Studio does not tell who changed it.
 """
 
 from __future__ import annotations

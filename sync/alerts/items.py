@@ -1,6 +1,6 @@
 """Alerts about the data of tasks: a task shows another item than its output has, or names another output.
 
-What was answered before stays. What is first read with the edited data does not count until the alert is accepted.
+Answers from before stay. An answer that is first read with the edited data does not count until the alert is accepted.
 """
 
 from __future__ import annotations

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
-from labelloop.reading.ids import TaskId
+from labelloop.reading.ids import TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.alerts import found
 from labelloop.store.alerts import rows as alert_rows
@@ -72,6 +73,8 @@ class Memory:
     """When the project was last looked at."""
     form_right_at: float | None = None
     """When its form was last found to be the loop's; None if it is not, or was not looked at."""
+    users: dict[UserId, Person] = field(default_factory=dict)
+    """Label Studio's users, as far as they were asked for."""
     form_is_wrong: bool = False
     """Whether the last look found a form that is none of the loop's: a push should send the loop's."""
     others: int | None = None
@@ -108,7 +111,7 @@ def pull(
     if project is None or project.project_id is None:
         return PullReport()
     memory = memory or Memory()
-    pull = Pull(database, gateway, spec, project)
+    pull = Pull(database, gateway, spec, project, memory.users)
     report = PullReport()
     if doorbells or memory.form_is_wrong or time.monotonic() - memory.looked_at > LOOK_EVERY_S:
         report += _look(pull, memory, confirm_deletions)

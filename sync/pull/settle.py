@@ -83,8 +83,10 @@ def _people(conn: Conn, instance: UUID, alerts: Sequence[Alert]) -> dict[UserId,
 
 
 def _set_states(conn: Conn, spec: LoopSpec, output_ids: Sequence[UUID]) -> None:
-    """Set the states of outputs whose task is gone: with an answer that counts they are answered, or are asked again
-    for what is missing. Without any they are withdrawn, if a decision had restored them before.
+    """Set the states of outputs whose task is gone.
+
+    An output with enough answers that count is answered; with fewer it waits again. Without any it is withdrawn, if a
+    decision had restored it before.
     """
     found = restoring.without_task(conn, output_ids)
     complete = [id_ for id_, reviewers in found.items() if reviewers >= spec.overlap]

@@ -58,11 +58,19 @@ class PullReport:
 class Pull:
     """One pull of one loop; its parts share this state."""
 
-    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
+    def __init__(
+        self,
+        database: Database,
+        gateway: Gateway,
+        spec: LoopSpec,
+        project: LoopProject,
+        users: dict[UserId, Person] | None = None,
+    ) -> None:
+        """`users`: the caller's memory of Label Studio's users, which is filled when somebody unknown comes."""
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
         self.project_id: ProjectId = project.id
         self.instance = project.instance
-        self._users: dict[UserId, Person] = {}
+        self._users: dict[UserId, Person] = {} if users is None else users
 
     def take_in(
         self,
@@ -73,7 +81,7 @@ class Pull:
     ) -> PullReport:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
 
-        `first` is called in it before anything is stored. What is read with it was there before the loop: no alert.
+        `first` is called in it before anything is stored. The annotations were there before the loop then: no alert.
         """
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
@@ -197,7 +205,7 @@ class Pull:
 
     def upsert_reviewers(self) -> None:
         """Update the names of the reviewers. A reviewer who was deleted in Label Studio keeps the stored name."""
-        self._users = self.gateway.users()
+        self._users.update(self.gateway.users())
         with self.database.transaction() as conn:
             known = feedback_store.reviewers(conn, self.instance)
             feedback_store.upsert_reviewers(
@@ -205,14 +213,15 @@ class Pull:
             )
 
     def _users_of(self, tasks: Sequence[Task]) -> Mapping[UserId, Person]:
-        """Return Label Studio's users; they are requested once, if a reviewer has no stored name."""
-        people = {annotation.reviewer for task in tasks for annotation in task.annotations} - {None}
-        if not people or self._users:
+        """Return Label Studio's users; they are requested if somebody has neither a stored name nor was met before."""
+        people = {annotation.reviewer for task in tasks for annotation in task.annotations}
+        people |= {task.updated_by for task in tasks}  # one of them may have deleted an annotation
+        if not people - {None} - self._users.keys():
             return self._users
         with self.database.transaction() as conn:
             met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row.name}
-        if not people <= met:
-            self._users = self.gateway.users()
+        if people - {None} - self._users.keys() - met:
+            self._users.update(self.gateway.users())
         return self._users
 
 

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from labelloop.answers.alerts import Alert
     from labelloop.store.database import Database
 
-LAST = 200
+LISTED = 200
 """Alerts that are listed if no other number is given."""
 
 
 @click.group(invoke_without_command=True)
 @all_or_one
 @click.option("--all", "all_", is_flag=True, help="Include accepted and rejected alerts.")
-@click.option("--last", type=click.IntRange(1, 100_000), default=LAST, show_default=True, help="Largest number listed.")
+@click.option(
+    "--last", type=click.IntRange(1, 100_000), default=LISTED, show_default=True, help="Largest number listed."
+)
 @as_json_too
 @with_settings
 @click.pass_context

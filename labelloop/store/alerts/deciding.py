@@ -11,7 +11,7 @@ from labelloop.store import exclusions
 from labelloop.store.alerts import rows
 from labelloop.store.database import Conn
 from labelloop.store.exclusions import Cause
-from labelloop.store.tables import jobs
+from labelloop.store.tables import jobs, projects
 
 LONGEST_WHY = 1000
 """Characters of the reason of a decision."""
@@ -35,8 +35,8 @@ def chosen(
 ) -> list[int]:
     """Return the alerts that a decision is about: these ids, or without any those of a kind or person.
 
-    Raises UsageError if an id does not exist or is of another loop, or if nothing is named, and Conflict if one of the
-    ids is in another state than `was`.
+    Raises UsageError if an id does not exist or is of another loop, or if nothing is named. Raises Conflict if one of
+    the ids is in another state than `was`.
     """
     if not ids and kind is None and person is None:
         raise UsageError("name alerts by their numbers, or choose them by kind or person")
@@ -86,7 +86,14 @@ def decide(conn: Conn, ids: Collection[int], state: AlertState, by: str, why: st
 
 
 def reopen(conn: Conn, ids: Collection[int]) -> list[Alert]:
-    """Take back the decision about those of these alerts that are decided; return them."""
+    """Take back the decision about those of these alerts that are decided; return them.
+
+    Raises Conflict if another alert about the same fact is open.
+    """
+    for loop in sorted({alert.loop for alert in rows.list_(conn, only_open=False, ids=ids)}):
+        projects.lock_hop(conn, loop, "answers")  # no pull opens an alert about one of these facts meanwhile
+    if (twice := rows.open_twice(conn, ids)) is not None:
+        raise Conflict(f"alert {twice[0]} is about the same as alert {twice[1]}, which is newer: decide that one")
     opened: list[Alert] = []
     for was in (AlertState.ACCEPTED, AlertState.REJECTED):
         opened += rows.change(conn, ids, was, AlertState.OPEN, "", "")

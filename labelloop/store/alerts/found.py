@@ -1,4 +1,4 @@
-"""What a pull has just stored, for alerts: new versions with their past, and answers whose task is gone."""
+"""Facts for alerts, about rows that a pull has just stored: new versions with their past, answers without a task."""
 
 from __future__ import annotations
 

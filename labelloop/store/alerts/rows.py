@@ -183,6 +183,21 @@ def change(conn: Conn, ids: Collection[int], was: AlertState, state: AlertState,
     return list_(conn, only_open=False, ids=[row["id"] for row in rows])
 
 
+def open_twice(conn: Conn, ids: Collection[int]) -> tuple[int, int] | None:
+    """Return one of these decided alerts that cannot be open beside a newer one about the same fact, and the newer one:
+    it is open, or is among these too. None if there is no such pair.
+    """
+    row = conn.execute(
+        """
+        select d.id, n.id as newer from alerts d join alerts n on n.loop = d.loop and n.fact = d.fact and n.id > d.id
+        where d.id = any(%(ids)s) and d.state <> 'open' and (n.state = 'open' or n.id = any(%(ids)s))
+        order by d.id, n.id limit 1
+        """,
+        {"ids": list(ids)},
+    ).fetchone()
+    return None if row is None else (row["id"], row["newer"])
+
+
 def unsettled(conn: Conn, loop: str, limit: int) -> list[Alert]:
     """Return decided alerts whose answers were not computed again yet, the oldest first, and lock them."""
     cursor = rows_of(conn, Alert)

@@ -125,7 +125,7 @@ def write_tombstone(conn: Conn, instance: UUID, annotation_id: AnnotationId, out
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
     """Return the annotations of these outputs, without the skipped ones, in the order of their ids.
 
-    Of an annotation whose newest version is excluded, the version before is returned. If there is none, the excluded
+    If the newest version of an annotation is excluded, the version before is returned. If there is none, the excluded
     version is returned only if somebody else is to be asked, and is distrusted for the reason of its exclusion.
     """
     cursor = rows_of(conn, StoredAnnotation)

@@ -196,7 +196,7 @@ def test_a_task_with_edited_data_takes_no_answer_until_the_edit_is_accepted(team
     assert ended.id == two.id
 
 
-def test_a_changed_form_is_told_and_what_was_answered_with_it_does_not_count(team: Team) -> None:
+def test_a_changed_form_is_told_and_answers_given_with_it_do_not_count(team: Team) -> None:
     first, second, third = team.tasks(3)
     team.answer(first, "cat")
     team.pull()
@@ -219,6 +219,46 @@ def test_a_changed_form_is_told_and_what_was_answered_with_it_does_not_count(tea
     assert team.said() == [("cat", ANNE), ("dog", ANNE)]
     team.decide(AlertState.ACCEPTED)
     assert team.said() == [("cat", ANNE), ("cat", ANNE), ("dog", ANNE)]
+
+
+def test_ordinary_work_of_three_people_is_no_alert(team: Team) -> None:
+    """They submit, skip, change, delete and submit again what is their own, while labelloop writes to the tasks."""
+    tasks = team.tasks(6)
+    people = [team.anne, team.ben, team.loop.web]
+    given = [team.answer(task, "cat", people[i % 3]) for i, task in enumerate(tasks)]
+    skipped = team.loop.annotate(tasks[0], "cat", web=team.ben, skip=True)
+    team.pull()
+    for i in (0, 1, 2):
+        team.edit(given[i], "dog", people[i])
+    team.edit(skipped, "eel", team.ben, was_cancelled=False)
+    for i in (3, 4):
+        team.delete(f"/api/annotations/{given[i]}/", people[i % 3])
+    team.answer(tasks[3], "eel", people[0])
+    team.loop.gateway.reopen_task(tasks[1], 2)
+    team.loop.push()
+    team.pull()
+    project: dict[str, Any] = {"project": team.loop.project_id}
+    [prediction] = team.loop.web.get("/api/predictions/", params={"task": tasks[4]} | project).json()
+    body = {"model_version": prediction["model_version"], **project, "score": 0.5}
+    team.loop.web.patch(f"/api/predictions/{prediction['id']}/", json=body).raise_for_status()
+    team.delete(f"/api/annotations/{given[5]}/", people[2])
+    team.pull()
+    team.pull(full=True)
+    assert team.alerts(None) == []
+    assert [label for label, _ in team.said()] == ["dog", "dog", "dog", "eel", "eel"]
+    assert team.loop.states() == {"answered": 4, "in_review": 2}
+
+
+def test_a_person_named_in_loop_yaml_may_edit_and_it_is_recorded(team: Team) -> None:
+    team.loop.spec = team.loop.spec.model_copy(update={"reviewers_may_edit": ("Ben@alerts.example.org",)})
+    [task] = team.tasks(1)
+    mine = team.answer(task, "cat")
+    team.pull()
+    team.edit(mine, "dog")
+    team.pull()
+    assert team.said() == [("dog", BEN)]
+    [recorded] = team.alerts(None)
+    assert (recorded.kind, recorded.state, recorded.decided_by) == (EDITED, AlertState.ACCEPTED, "loop.yaml")
 
 
 def user_id(web: httpx.Client) -> int:

@@ -42,7 +42,7 @@ SQL = """
         'What somebody did in Label Studio to work of others. What an open alert covers does not count.';
     comment on column alerts.id is 'Our id, by which commands name it.';
     comment on column alerts.loop is 'The loop.';
-    comment on column alerts.kind is 'What was done.';
+    comment on column alerts.kind is 'Kind of the fact.';
     comment on column alerts.fact is 'The kind and what it was done to: one fact has one open alert at most.';
     comment on column alerts.instance is 'Our own id of the project, see projects.';
     comment on column alerts.output_id is 'The output; null if it is about the whole project.';
@@ -52,8 +52,8 @@ SQL = """
     comment on column alerts.person_id is
         'Label Studio''s id of the person who did it; null if Label Studio does not tell.';
     comment on column alerts.person is 'That person''s address, or `user 7` if it is not known; null as person_id.';
-    comment on column alerts.before is 'What was there before, in few words; null if nothing was.';
-    comment on column alerts.after is 'What is there since, in few words.';
+    comment on column alerts.before is 'The earlier content, in few words; null if there was none.';
+    comment on column alerts.after is 'The new content, in few words.';
     comment on column alerts.found_at is 'Time at which the worker found it.';
     comment on column alerts.ended_at is
         'For form and data: time at which the worker found that Label Studio has what the loop has; null before, and '

@@ -1,0 +1,219 @@
+"""Alerts in Postgres: bursts, decisions by command and page while the worker pulls, callbacks, and bad input."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner, Result
+
+from console.cli import main
+from labelloop.answers.alerts import AlertState
+from labelloop.answers.annotations import Annotation
+from labelloop.answers.people import Person
+from labelloop.errors import Conflict
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue import lanes
+from labelloop.queue.tasks import OUTPUT, SIGNATURE, Task, sign
+from labelloop.reading.ids import AnnotationId, TaskId, UserId
+from labelloop.spec.folder import parse
+from labelloop.store.alerts import deciding, rows
+from labelloop.store.callbacks import registered
+from labelloop.store.database import Database
+from labelloop.store.tables import loops, outputs, projects
+from sync.pull.settle import settle_alerts
+from sync.pull.take_in import Pull
+from tests.support.backend_factory import put_into_label_studio
+from tests.support.sync_loop import XML, YAML, SyncLoop, region
+
+ANNE, BEN = UserId(1), UserId(2)
+PEOPLE = {ANNE: Person("anne@example.org", "Anne"), BEN: Person("ben@example.org", "Ben")}
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+SPEC = parse("pets", YAML, XML)
+
+
+@dataclass
+class Board:
+    """Tasks of the loop `pets` as a Label Studio would show them, without one."""
+
+    database: Database
+    tasks: dict[TaskId, Task] = field(default_factory=dict)
+    clock: int = 0
+
+    def open(self, n: int) -> list[TaskId]:
+        with self.database.transaction() as conn:
+            loops.register(conn, SPEC)
+            made = [SyncLoop.output(0.5, key=f"k{i}") for i in range(n)]
+            outputs.insert(conn, "pets", [outputs.Row.of(one, lanes.place(one, SPEC)) for one in made])
+            put_into_label_studio(conn, "pets", n)
+            conn.execute("update tasks set instance = (select instance from projects)")
+            found = conn.execute(
+                "select t.label_studio_id, o.id, o.data from tasks t join outputs o on o.id = t.output_id order by 1"
+            ).fetchall()
+        for row in found:
+            data = {**row["data"], OUTPUT: str(row["id"]), SIGNATURE: sign(b"", row["id"])}
+            self.tasks[row["label_studio_id"]] = Task(row["label_studio_id"], data, AT, [], 0)
+        return list(self.tasks)
+
+    def write(self, ids: Sequence[TaskId], label: str, who: UserId) -> None:
+        """Let a person answer these tasks, or edit their only annotation."""
+        for id_ in ids:
+            self.clock += 1
+            at = AT + timedelta(seconds=self.clock)
+            before = self.tasks[id_].annotations
+            annotation = Annotation(
+                id=AnnotationId(id_), task_id=id_, result=region(label),
+                completed_by=before[0].completed_by if before else who, updated_by=who, was_cancelled=False,
+                ground_truth=False, lead_time_s=1.0, parent_prediction=None, created_at=AT, updated_at=at,
+            )  # fmt: skip
+            self.tasks[id_] = replace(
+                self.tasks[id_], updated_at=at, annotations=[annotation], annotated=1, updated_by=who
+            )
+
+    def pull(self) -> None:
+        with self.database.transaction() as conn:
+            row = projects.get(conn, "pets")
+        assert row is not None
+        settle_alerts(self.database, SPEC)
+        Pull(self.database, cast("Gateway", None), SPEC, row, dict(PEOPLE)).take_in(list(self.tasks.values()))
+
+    def sql(self, statement: str) -> list[dict[str, Any]]:
+        with self.database.transaction() as conn:
+            return conn.execute(statement).fetchall()
+
+    def said(self) -> dict[tuple[str, str], int]:
+        """Number of answers by label and person."""
+        found = self.sql(
+            """
+            select f.label, r.email, count(*) as n
+            from feedback f join reviewers r on r.id = f.reviewer_id group by 1, 2
+            """
+        )
+        return {(row["label"], row["email"]): row["n"] for row in found}
+
+    def run(self, *words: str) -> Result:
+        env = {"LABELLOOP_DATABASE_URL": self.database.url, "USER": "ada"}
+        return CliRunner().invoke(main, ["alerts", *words], env=env)
+
+
+@pytest.fixture
+def board(database: Database) -> Board:
+    return Board(database)
+
+
+def test_a_burst_of_200_edits_by_one_person_changes_no_answer_until_it_is_decided_at_once(board: Board) -> None:
+    tasks = board.open(201)
+    with board.database.transaction() as conn:
+        registered.add(conn, None, "http://127.0.0.1:1", ["alert.opened"], "ada")
+    board.write(tasks, "cat", ANNE)
+    board.pull()
+    board.write(tasks[1:], "dog", BEN)
+    for _ in range(2):
+        board.pull()
+    assert board.said() == {("cat", "anne@example.org"): 201}
+    assert board.sql("select state, person, count(*) as n from alerts group by 1, 2") == [
+        {"state": "open", "person": "ben@example.org", "n": 200}
+    ]
+    assert board.sql("select event, fact ->> 'after' as after, count(*) as n from deliveries group by 1, 2") == [
+        {"event": "alert.opened", "after": "dog", "n": 200}
+    ]
+    listed = json.loads(board.run("--json").stdout)
+    assert (len(listed), listed[0]["before"], listed[0]["after"]) == (200, "cat", "dog")
+
+    done = board.run("reject", "--person", "Ben@example.org", "--why", "a burst")
+    assert done.exit_code == 0, done.output
+    board.pull()
+    assert board.said() == {("cat", "anne@example.org"): 201}
+    first = str(listed[-1]["id"])
+    assert board.run("reopen", first).exit_code == 0
+    assert board.run("accept", first, "--why", "this one is right").exit_code == 0
+    assert board.said() == {("cat", "anne@example.org"): 200, ("dog", "ben@example.org"): 1}
+    assert board.run().stdout.strip() == "none"
+    sources = board.sql("select reviewer from answer_sources order by answer_seq desc")
+    assert sources[0]["reviewer"] == "ben@example.org", "the version that counted is the source of the answer"
+
+
+def test_what_cannot_be_decided_is_told(board: Board) -> None:
+    [task] = board.open(1)
+    board.write([task], "cat", ANNE)
+    board.pull()
+    board.write([task], "dog", BEN)
+    board.pull()
+    with board.database.transaction() as conn:
+        loops.register(conn, parse("cats", YAML, XML))
+    why = ("--why", "it is so")
+    for words, status, says in [
+        (("accept", "99", *why), 2, "there is no alert 99; `labelloop alerts --all` lists all of them"),
+        (("accept", "1", "--loop", "cats", *why), 2, "alert 1 is of the loop 'pets', not of 'cats'"),
+        (("accept", "1"), 2, "Missing option '--why'"),
+        (("accept", "1", "--why", " "), 2, "a decision needs a reason of 1 to 1000 characters; it has 0"),
+        (("accept", *why), 2, "name alerts by their numbers, or choose them by kind or person"),
+        (("accept", "one", *why), 2, "'one' is not a valid integer range"),
+        (("accept", "--person", "eve@example.org", *why), 2, "no open alert fits"),
+        (("reopen", "1"), 1, "alert 1 is open already: nothing was done"),
+        (("reject", "1", *why), 0, ""),
+        (("accept", "1", *why), 1, "alert 1 is rejected already by ada: nothing was done; `labelloop alerts reopen 1`"),
+    ]:
+        done = board.run(*words)
+        assert done.exit_code == status, done.output
+        assert says in done.output
+
+
+def test_decisions_and_pulls_at_the_same_time_leave_the_answers_that_the_decisions_say(board: Board) -> None:
+    tasks = board.open(12)
+    board.write(tasks, "cat", ANNE)
+    board.pull()
+    board.write(tasks, "dog", BEN)
+    over, failures = threading.Event(), list[BaseException]()
+
+    def decide() -> None:
+        states = [AlertState.ACCEPTED, AlertState.OPEN, AlertState.REJECTED, AlertState.OPEN]
+        for turn in range(200):
+            if over.is_set():
+                return
+            try:
+                with board.database.transaction() as conn:
+                    ids = [alert.id for alert in rows.list_(conn, ["pets"], only_open=False)]
+                    state = states[turn % 4]
+                    if state == AlertState.OPEN:
+                        newest = {alert.fact: alert.id for alert in reversed(rows.list_(conn, only_open=False))}
+                        deciding.reopen(conn, list(newest.values()))
+                    else:
+                        deciding.decide(conn, ids[turn % 3 :: 3], state, "ada", "why")
+                settle_alerts(board.database, SPEC)
+            except Conflict:
+                continue  # the pull has found another edit of the same answer just now
+            except BaseException as exc:
+                failures.append(exc)
+                return
+
+    thread = threading.Thread(target=decide)
+    thread.start()
+    for _ in range(10):
+        board.write(tasks, "eel", BEN)
+        board.pull()
+    over.set()
+    thread.join()
+    assert failures == []
+    board.pull()
+    assert (
+        board.sql(
+            """
+        select a.id from alerts a join exclusions x on x.alert_id = a.id and x.until is null where a.state = 'accepted'
+        """
+        )
+        == []
+    )
+    counted = board.sql(
+        """
+        select c.annotation_id, c.updated_by, f.label, c.result -> 0 -> 'value' -> 'choices' ->> 0 as said
+        from counting_annotations c join feedback f on f.annotation_id = c.annotation_id order by 1
+        """
+    )
+    assert len(counted) == 12
+    assert all(row["label"] == row["said"] for row in counted), "answers are as the versions that count"
