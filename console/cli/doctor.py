@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="With --deep: a difference that work in progress can make counts if it stays this long; 0 only lists it.",
 )
-@click.option(
-    "--fix", type=click.Choice(["safe"]), help="With --deep: repair what needs no decision of people, and look again."
-)
+@click.option("--fix", type=click.Choice(["safe"]), help="First repair what needs no decision of people; then --deep.")
 @as_json_too
 @with_settings
 def doctor(
@@ -64,17 +62,23 @@ def doctor(
 
     Exit status: 0 no fault, 1 at least one fault, 2 no fault found but some checks could not run.
     """
-    from console.doctor import examine, examine_deep, examine_media, exit_status, summary
+    from console.doctor import examine, examine_deep, examine_media, exit_status, fix_safe, summary
 
+    fixed: list[str] = []
     if media:
         findings = examine_media(settings, loop, sample)
     else:
+        fixed = fix_safe(settings, loop) if fix else []
         findings = examine(settings, loop, label_studio_database=label_studio_database)
-        findings += examine_deep(settings, loop, settle) if deep else []
+        findings += examine_deep(settings, loop, settle) if deep or fix else []
     status = exit_status(findings)
     if as_json:
-        print_json({"status": status, "summary": summary(findings), "findings": [asdict(f) for f in findings]})
+        print_json(
+            {"status": status, "summary": summary(findings), "fixed": fixed, "findings": [asdict(f) for f in findings]}
+        )
     else:
+        for done in fixed:
+            click.echo(f"{'fixed':<8} {done}")
         for finding in findings:
             click.echo(_shown(finding))
         click.echo(summary(findings))

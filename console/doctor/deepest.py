@@ -11,7 +11,9 @@ from labelloop.process.rooms import ROOMS
 from labelloop.process.settings import SECRETS, URLS, Settings
 
 SHOWN = 3
-"""Problems in one line; --json has more."""
+"""Problems in one line."""
+SAMPLES = 20
+"""Problems whose keys --json has."""
 
 
 def examine_deep(settings: Settings, loop: str | None, settle_s: float) -> list[Finding]:
@@ -49,8 +51,8 @@ def finding(verdict: Verdict, settle_s: float) -> Finding:
     if verdict.status is Status.UNKNOWN:
         return unseen(check, verdict.unknown, loop=verdict.loop)
     shown = "; ".join(f"{problem.key}: {problem.says}" for problem in verdict.problems[:SHOWN])
-    more = f"; and {verdict.count - SHOWN} more" if verdict.count > SHOWN else ""
-    samples = [problem.key for problem in verdict.problems]
+    more = f"; and {len(verdict.problems) - SHOWN:,} more" if len(verdict.problems) > SHOWN else ""
+    samples = [problem.key for problem in verdict.problems[:SAMPLES]]
     if verdict.status is Status.SUSPECT:
         for_how_long = (
             f"for less than {settle_s:g} s" if settle_s else "at two looks; --settle 30 tells whether it stays"

@@ -7,7 +7,7 @@ only if they stay broken. A look changes nothing, and is safe while everything i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,8 +20,6 @@ from console.doctor.deep.postgres import Conn, loops, snapshot
 from console.doctor.deep.seen import Problem, Seen
 from console.doctor.deep.web import Studio
 
-SAMPLES = 20
-"""Problems of an invariant that are named."""
 ALL_LOOPS = ("I20",)
 """Invariants that are about all loops together."""
 
@@ -41,8 +39,6 @@ class Verdict:
     loop: str | None
     """None if it is about all loops."""
     problems: Sequence[Problem] = ()
-    """At most SAMPLES of them."""
-    count: int = 0
     unknown: str = ""
     """Why it could not be checked."""
 
@@ -63,7 +59,7 @@ def look_twice(places: Places, loop: str | None, settle_s: float) -> list[Verdic
     again = [seen for seen in first if seen.problems]
     if any(BY_ID[invariant].in_flight for seen in again for invariant in seen.problems):
         time.sleep(settle_s)
-    second = {seen.loop: seen for seen in _look(places, loop, {seen.loop for seen in again})} if again else {}
+    second = {seen.loop: seen for seen in _look(places, loop, {one.loop: set(one.problems) for one in again})}
     return [verdict for seen in first for verdict in _verdicts(seen, second.get(seen.loop), settle_s)]
 
 
@@ -80,18 +76,19 @@ def _verdict(one: Invariant, first: Seen, second: Seen, settle_s: float, loop: s
     now = second.problems.get(one.id, set())
     both = first.problems.get(one.id, set()) & now
     if both and (settle_s > 0 or not one.in_flight):
-        return Verdict(one, Status.VIOLATED, loop, sorted(both)[:SAMPLES], len(both))
+        return Verdict(one, Status.VIOLATED, loop, sorted(both))
     if now:
-        return Verdict(one, Status.SUSPECT, loop, sorted(now)[:SAMPLES], len(now))
+        return Verdict(one, Status.SUSPECT, loop, sorted(now))
     return Verdict(one, Status.OK, loop)
 
 
-def _look(places: Places, name: str | None, only: set[str] | None) -> list[Seen]:
-    """Look once at the loops, or at `only` some of them; "" is what is about all loops."""
+def _look(places: Places, name: str | None, only: Mapping[str, set[str]] | None) -> list[Seen]:
+    """Look once at the loops, or at `only` these invariants by loop; "" is what is about all loops."""
     try:
-        with snapshot(places.database_url) as conn:
-            names = [loop.name for loop in loops(conn, name) if only is None or loop.name in only]
-        return [_at_loop(places, one) for one in names] + ([_at_all(places)] if only is None or "" in only else [])
+        if only is None:
+            with snapshot(places.database_url) as conn:
+                only = {one: set(BY_ID) for one in [*(loop.name for loop in loops(conn, name)), ""]}
+        return [_at_loop(places, one, ids) if one else _at_all(places) for one, ids in only.items()]
     except psycopg.Error as exc:
         raise CouldNotLookError(f"Postgres: {' '.join(str(exc).split())}") from exc
 
@@ -103,7 +100,7 @@ def _at_all(places: Places) -> Seen:
     return seen
 
 
-def _at_loop(places: Places, name: str) -> Seen:
+def _at_loop(places: Places, name: str, only: set[str]) -> Seen:
     """Look at one loop, in one snapshot. The order tells which invariant is named for one fault."""
     seen = Seen(name)
     with snapshot(places.database_url) as conn:
@@ -124,6 +121,8 @@ def _at_loop(places: Places, name: str) -> Seen:
             (("I13", "I14"), lambda: models.promotions(seen, conn, loop)),
         ]
         for invariants, check in checks:
+            if only.isdisjoint(invariants):
+                continue
             try:
                 check()
             except CouldNotLookError as exc:

@@ -51,13 +51,13 @@ def stuck(seen: Seen, conn: Conn, loop: Loop, grace_s: float) -> None:
     values = {"loop": loop.name, "late": grace_s + SLACK_S, "silent": SILENT_S}
     for row in conn.execute(
         """
-        select id, state::text, extract(epoch from now() - coalesce(sent_at, created_at)) as age from batches
+        select id, state::text, coalesce(sent_at, created_at) as since from batches
         where loop = %(loop)s and state in ('intent', 'sending')
         and coalesce(sent_at, created_at) < now() - make_interval(secs => %(late)s)
         """,
         values,
     ):
-        seen.wrong("I8", f"import {row['id']}", f"it is {row['state']} since {row['age']:.0f} s")
+        seen.wrong("I8", f"import {row['id']}", f"it is {row['state']} since {row['since']:%Y-%m-%d %H:%M:%S%z}")
     for row in conn.execute(
         """
         select o.id, o.key from outputs o left join batches b on b.id = o.batch_id

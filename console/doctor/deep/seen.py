@@ -17,6 +17,8 @@ class Problem(NamedTuple):
     says: str
     mark: str = ""
     """Tells this problem from a later one about the same key."""
+    task: int = 0
+    """Label Studio's id of the task that shows it; 0 if none does."""
 
 
 class Seen:
@@ -32,7 +34,9 @@ class Seen:
         """What an invariant that holds was compared with, if there is more to say than that it holds."""
         self._blamed: set[UUID] = set()
 
-    def wrong(self, invariant: str, key: object, says: str, *, mark: object = "", output: UUID | None = None) -> None:
+    def wrong(
+        self, invariant: str, key: object, says: str, *, mark: object = "", task: int = 0, output: UUID | None = None
+    ) -> None:
         """Note a problem. `output`: no other invariant tells anything about this output in this look."""
         if output is not None:
             if output in self._blamed:
@@ -41,7 +45,7 @@ class Seen:
         self.counts[invariant] += 1
         found = self.problems.setdefault(invariant, set())
         if len(found) < MOST:
-            found.add(Problem(str(key), says, str(mark)))
+            found.add(Problem(str(key), says, str(mark), task))
 
     def told(self, output: UUID | None) -> bool:
         """Whether a problem of this output is noted already."""

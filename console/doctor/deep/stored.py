@@ -24,17 +24,19 @@ def compare(
         blame = None if output is None else output["id"]
         changed = moment(one.get("updated_at"))
         if row is None:
-            seen.wrong("I6", one["id"], f"on task {task_id}: it is not stored", mark=changed, output=blame)
+            seen.wrong(
+                "I6", one["id"], f"on task {task_id}: it is not stored", mark=changed, task=task_id, output=blame
+            )
         elif row["deleted"]:
             says = f"on task {task_id}: it is stored as deleted"
-            seen.wrong("I19", one["id"], says, mark=changed, output=blame)
+            seen.wrong("I19", one["id"], says, mark=changed, task=task_id, output=blame)
         elif row["updated_at"] != changed:
             older = "older" if row["updated_at"] < changed else "newer"
             says = f"on task {task_id}: the stored version is {older}"
-            seen.wrong("I6", one["id"], says, mark=changed, output=blame)
+            seen.wrong("I6", one["id"], says, mark=changed, task=task_id, output=blame)
         elif names := _different(one, row, blame):
             says = f"on task {task_id}: stored with another {', '.join(names)}"
-            seen.wrong("I6", one["id"], says, mark=changed, output=blame)
+            seen.wrong("I6", one["id"], says, mark=changed, task=task_id, output=blame)
 
 
 def _newest(conn: Conn, loop: Loop, ids: list[int]) -> dict[int, Row]:
@@ -87,7 +89,9 @@ def left(seen: Seen, conn: Conn, loop: Loop, there: set[int]) -> None:
     for row in rows:
         if row["annotation_id"] not in there and not seen.told(row["output_id"]):
             says = f"on task {row['task_id']}: Label Studio does not have it"
-            seen.wrong("I7", row["annotation_id"], says, mark=row["updated_at"], output=row["output_id"])
+            seen.wrong(
+                "I7", row["annotation_id"], says, mark=row["updated_at"], task=row["task_id"], output=row["output_id"]
+            )
 
 
 def versions(seen: Seen, conn: Conn, loop: Loop) -> None:

@@ -19,9 +19,10 @@ from labelloop.store.database import Database
 from sync.answering import feedback
 from tests.support.hops.retraining import quickly
 from tests.support.servers import LabelStudio, a_database
-from tests.support.sync_loop import XML, YAML, SyncLoop, region, sync_loop
+from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
 
 LOOP = "pets"
+SECRET = "a-secret-that-no-text-may-hold"
 TWICE = YAML.replace("window: 50", "window: 14").replace("audit: 0.0\n  queue", "audit: 0.0\n  overlap: 2\n  queue")
 
 
@@ -32,7 +33,6 @@ class DeepLoop:
     url: str
     settings: Settings
     label_studio: LabelStudio
-    secret: str = "a-secret-that-no-text-may-hold"
 
     @contextmanager
     def copy(self, admin_url: str) -> Iterator[Settings]:
@@ -48,25 +48,23 @@ def deep_loop(admin_url: str, template: str, label_studio: LabelStudio, folder: 
         with Database(url) as database:
             of = parse(LOOP, TWICE, XML)
             with sync_loop(database, label_studio.url, label_studio.token, of=of) as loop:
-                settings = replace(
-                    loop.settings, models_dir=folder / "models", data_dir=folder, hook_secret="a-secret-of-calls"
-                )
+                settings = replace(loop.settings, models_dir=folder / "models", data_dir=folder, intake_token=SECRET)
                 _fill(loop, label_studio, settings)
         yield DeepLoop(url, settings, label_studio)
 
 
 def _fill(loop: SyncLoop, label_studio: LabelStudio, settings: Settings) -> None:
-    """Bring outputs into all states. Each has two reviewers; some differ, some skip, some change or delete an answer."""
+    """Bring outputs into all states. Two people answer; some differ, some skip, some change or delete an answer."""
     other = label_studio.sign_up("second@deep.example.org")[1]
     loop.submit(1, data={"title": "without the text"}, confidences=[0.3])
-    loop.submit(20)
+    loop.submit(34)
     loop.submit(2, confidences=[0.95, 0.97])
     loop.push()
     tasks = [task["id"] for task in loop.tasks()]
     for place, task in enumerate(tasks[:8]):
         label = ("cat", "dog", "eel")[place % 3]
         first = loop.annotate(task, label)
-        second = loop.annotate(task, "dog" if place == 4 else label, web=other)
+        second = loop.annotate(task, "dog" if place == 3 else label, web=other)
         if place == 5:
             loop.edit(first, "cat")
             loop.edit(first, label)
@@ -111,7 +109,3 @@ def tamper(url: str, *statements: str) -> None:
         conn.execute("set session_replication_role = replica")
         for statement in statements:
             assert conn.execute(statement.encode()).rowcount > 0, statement
-
-
-def forms(label: str) -> str:
-    return json.dumps(region(label))
