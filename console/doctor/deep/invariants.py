@@ -13,7 +13,7 @@ class Invariant:
     id: str
     name: str
     promise: str
-    """What holds, in words."""
+    """The statement that holds."""
     why: str
     """Why it matters that it does not."""
     repair: str
@@ -170,7 +170,7 @@ INVARIANTS = [
         "I20",
         "secrets",
         "none of our secrets is in a log file or in a text that Postgres keeps",
-        "whoever can read it can act as labelloop",
+        "a person who reads it can act as labelloop",
         "change that secret, then delete the text",
         "the place is named; the secret is not shown",
     ),

@@ -17,7 +17,7 @@ from console.doctor.deep.readings import form, labels_of
 from console.doctor.deep.seen import Seen
 
 LOADS_WITHIN_S = 180
-_LOAD = "import sys, pathlib; from backend import models; models.load(pathlib.Path(sys.argv[1]), sys.argv[2])"
+_LOAD = "import sys, pathlib\nfrom backend import models\nmodels.load(pathlib.Path(sys.argv[1]), sys.argv[2])"
 SHORT = 12
 """Digits of a version's id by which the backend and Label Studio name it."""
 

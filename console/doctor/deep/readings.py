@@ -18,7 +18,7 @@ _BESIDE = ("verdict", "comment", "quick")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How to read one label, or several, from a result."""
+    """The names by which one label, or several, are read from a result."""
 
     answer: str
     """Name of the Choices."""

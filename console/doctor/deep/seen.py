@@ -13,7 +13,7 @@ MOST = 10_000
 
 class Problem(NamedTuple):
     key: str
-    """What it is about: the key of an output, an id."""
+    """Key of the output that it is about, or another id."""
     says: str
     mark: str = ""
     """Tells this problem from a later one about the same key."""
@@ -30,8 +30,6 @@ class Seen:
         self.counts: Counter[str] = Counter()
         self.unknown: dict[str, str] = {}
         """Why an invariant could not be checked."""
-        self.notes: dict[str, str] = {}
-        """What an invariant that holds was compared with, if there is more to say than that it holds."""
         self._blamed: set[UUID] = set()
 
     def wrong(

@@ -24,7 +24,7 @@ _FIELD = re.compile(r"\$([A-Za-z0-9_]+)")
 
 @dataclass
 class Sweep:
-    """What is kept of the pages: numbers only."""
+    """Numbers of tasks and annotations that were read. Nothing else of a page is kept."""
 
     there: set[int] = field(default_factory=set)
     """Ids of all tasks."""
