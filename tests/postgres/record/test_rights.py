@@ -47,7 +47,7 @@ def test_the_rights_suffice_for_hops_and_for_sealing(application: Database, tmp_
         assert are_two_roles(conn)
 
 
-def test_what_is_only_added_is_neither_changed_nor_deleted(application: Database) -> None:
+def test_the_application_changes_and_deletes_nothing_that_is_only_added(application: Database) -> None:
     make_history(application)
     refused = set()
     with psycopg.connect(application.url, autocommit=True) as conn:

@@ -1,4 +1,4 @@
-"""`audit verify` finds each kind of tampering, names it, and finds nothing in a record that nobody touched."""
+"""`audit verify` names each kind of tampering, and is content with a record that only labelloop wrote."""
 
 from __future__ import annotations
 
