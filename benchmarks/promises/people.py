@@ -1,8 +1,8 @@
 """Flags of `labelloop people`: how rarely is an honest person flagged, and after how many answers is a bad one?
 
-`python -m benchmarks.promises.people [--runs 20 --bad 10]`. One person of several is planted in a loop. The goal: of honest people
-who are correct in 85 to 98 % of their answers, at most 1 % are ever flagged. The table shows within how many answers
-the others are flagged.
+`python -m benchmarks.promises.people [--runs 20 --bad 10]`. One person of several is planted in a loop. The goal: of
+honest people who are correct in 85 to 98 % of their answers, at most 1 % are ever flagged. The table shows within how
+many answers the others are flagged.
 """
 
 from __future__ import annotations
