@@ -245,7 +245,8 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
     conn.execute(
         """
         update unreadable u set until = now() from outputs o
-        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and o.state = 'in_review'
+        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and u.decision is null
+        and o.state = 'in_review'
         """,
         {"loop": loop},
     )
