@@ -9,7 +9,7 @@ export UV_NO_PROGRESS := 1
 # Where it is set, every start would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: wheel help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
+.PHONY: wheel help setup demo up down fmt check lint test chaos coverage docs bench pictures lock release clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -62,6 +62,9 @@ lint: .venv/.ready  ## style, types and import floors
 
 test: setup lint  ## all tests, on a real Label Studio and a real Postgres
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+chaos: setup  ## random faults on the whole product, then a census; SEED=1 MINUTES=10
+	OMP_NUM_THREADS=1 $(RUN) tests.support.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) $(ARGS)
 
 coverage: .venv/.ready  ## measure which lines the tests run, by default the unit tests; ARGS=tests/postgres for others
 	$(UV) pip install -q --python .venv --target build/coverage-tool coverage

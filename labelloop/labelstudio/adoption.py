@@ -8,8 +8,8 @@ from typing import Any
 
 from labelloop.answers.annotations import clean
 from labelloop.labelstudio import answers
-from labelloop.labelstudio.listing import BEFORE_ALL, Listing, condition
-from labelloop.labelstudio.tasks import ANNOTATIONS, TASK
+from labelloop.labelstudio.listing import BEFORE_ALL, TASK, Listing, condition
+from labelloop.labelstudio.tasks import ANNOTATIONS
 from labelloop.queue.adopted import FoundTask, Guess
 from labelloop.reading.ids import ProjectId, TaskId
 

@@ -46,9 +46,15 @@ class Connection:
         """Return the header Authorization. The SDK trades a personal token for one that is valid for a few minutes."""
         return str(self.sdk._client_wrapper.get_headers()["Authorization"])
 
-    def request(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None) -> Any:
-        """Send a request through the SDK's client, which keeps the token fresh. Only a GET may be repeated."""
-        response = self._send(method, path, params, body, READ if method == "GET" else WRITE)
+    def request(
+        self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None, once: bool = False
+    ) -> Any:
+        """Send a request through the SDK's client, which keeps the token fresh.
+
+        Only a GET may be repeated, and none that is to be sent `once`.
+        """
+        options = READ | ({"max_retries": 0} if once else {}) if method == "GET" else WRITE
+        response = self._send(method, path, params, body, options)
         if not 200 <= response.status_code < 300:
             raise self._api_error(status_code=response.status_code, body=response.text)  # type: ignore[call-arg]
         return _json(response)

@@ -11,13 +11,12 @@ from labelloop.errors import Ambiguous, Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
 from labelloop.labelstudio.connection import WRITE
-from labelloop.labelstudio.listing import BEFORE_ALL, PAGE, Listing, condition, time_text, where
+from labelloop.labelstudio.listing import BEFORE_ALL, PAGE, TASK, Listing, condition, time_text, where
 from labelloop.queue.tasks import BATCH, OUTPUT, Task, TaskDraft
 from labelloop.reading.ids import ProjectId, TaskId
 
 CHANGES = 2_000
 """The most changes that one call returns."""
-TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
 ANNOTATIONS = (
     "annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,parent_prediction,created_at"

@@ -69,6 +69,8 @@ class Task:
     """Number of annotations, including skipped ones."""
     updated_by: UserId | None = None
     """The user who last annotated it, deleted an annotation or changed a prediction; None if it is not known."""
+    fault: str = ""
+    """Reason why its annotations could not be read, although those of other tasks can; "" if they were."""
 
     def output_id(self, signing_key: bytes) -> UUID | None:
         """Return the id of the task's output; None if the signature is missing or wrong."""

@@ -79,6 +79,10 @@ class Memory:
     """Whether the last look found a form that is none of the loop's: a push should send the loop's."""
     others: int | None = None
     """Number of tasks in the project, beyond those that are stored; None before the first look."""
+    faulty: dict[TaskId, str] = field(default_factory=dict)
+    """Tasks whose annotations Label Studio cannot show, each with the reason."""
+    tried_at: float = 0.0
+    """When these were last tried again."""
 
     def note(self, changes: Mapping[TaskId, datetime]) -> set[TaskId]:
         """Remember these changes, and return the tasks with a new one. The next pull begins after them."""
@@ -115,6 +119,7 @@ def pull(
     report = PullReport()
     if doorbells or memory.form_is_wrong or time.monotonic() - memory.looked_at > LOOK_EVERY_S:
         report += _look(pull, memory, confirm_deletions)
+    report += _again(pull, memory)
     report += _settle(pull)
     report += pull.read_again()
     report += _changed(pull, memory)
@@ -124,9 +129,24 @@ def pull(
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
         settle_decisions(database, spec)
+    for id_ in pull.faulty.keys() - memory.faulty.keys():
+        why = pull.faulty[id_]
+        logger.warning(
+            "task %d cannot be read, the others can; it is tried again: %s", id_, why, extra={"loop": spec.name}
+        )
+    memory.faulty = pull.faulty
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report
+
+
+def _again(pull: Pull, memory: Memory) -> PullReport:
+    """Try the tasks again that could not be read."""
+    if not memory.faulty or time.monotonic() - memory.tried_at < LATE_EVERY_S:
+        pull.faulty = dict(memory.faulty)
+        return PullReport()
+    memory.tried_at = time.monotonic()
+    return _take_in(pull, pull.gateway.tasks(pull.project_id, memory.faulty))
 
 
 def _look(pull: Pull, memory: Memory, confirm_deletions: bool) -> PullReport:

@@ -50,6 +50,8 @@ class PullReport:
     """Tasks of labelloop that were not stored in Postgres yet."""
     duplicates: int = 0
     """Duplicate tasks, deleted before anybody answered them."""
+    faulty: int = 0
+    """Tasks whose annotations Label Studio cannot show; they are tried again."""
 
     def __add__(self, other: PullReport) -> PullReport:
         return PullReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -70,6 +72,8 @@ class Pull:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
         self.project_id: ProjectId = project.id
         self.instance = project.instance
+        self.faulty: dict[TaskId, str] = {}
+        """The tasks that were read without their annotations, each with the reason."""
         self._users: dict[UserId, Person] = {} if users is None else users
 
     def take_in(
@@ -82,7 +86,11 @@ class Pull:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
 
         `first` is called in it before anything is stored. The annotations were there before the loop then: no alert.
+        Tasks with a fault stay as they were stored.
         """
+        faulty = {task.id: task.fault for task in tasks if task.fault}
+        self.faulty = {id_: self.faulty[id_] for id_ in self.faulty.keys() - {task.id for task in tasks}} | faulty
+        tasks = [task for task in tasks if not task.fault]
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
             # One transaction at a time, so that answers are committed in the order of their seq.
@@ -94,7 +102,7 @@ class Pull:
                 first(conn)
             report = self._store(conn, tasks, users, first is None)
             projects.set_bookmark(conn, self.spec.name, bookmark)
-        return report
+        return report + PullReport(faulty=len(faulty))
 
     def read_again(self) -> PullReport:
         """Read the unreadable answers once more if the loop has another form since."""

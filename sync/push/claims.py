@@ -83,7 +83,7 @@ class Claims:
             again = [item.output_id for item in chosen if item.lane == SECOND]
             # Tasks of another version than the others are served last, whatever their order score.
             version = project.model_version if window.open_rows or self._placed else window.pair.name
-            placed = self._places(window, coming, version)
+            placed = self._places(window, coming, version, batches.places(conn, spec.name))
 
             # apply
             if not chosen or (self._placed and window.pair != before.pair):
@@ -95,11 +95,17 @@ class Claims:
             batch_id = _intend(conn, spec.name, version, placed) if placed else None
             return Claim(batch_id, {pick.output_id: pick.why_also for pick in picks}, again, len(opened))
 
-    def _places(self, window: Window, coming: Sequence[Ranked], version: str) -> dict[UUID, float]:
-        """Return the priority of each of these outputs among the open tasks and those on their way."""
+    def _places(
+        self, window: Window, coming: Sequence[Ranked], version: str, sent: Sequence[float]
+    ) -> dict[UUID, float]:
+        """Return the priority of each of these outputs among the open tasks and those on their way.
+
+        `sent`: the priorities in all imports whose result is not known yet, also in those of other pushes.
+        """
         stand = {item.output_id for item in window.stands}
         on_their_way = [item for item, _ in self._placed.values() if item.output_id not in stand]
-        taken = chain((row.priority for row in window.open_rows), (priority for _, priority in self._placed.values()))
+        placed = (priority for _, priority in self._placed.values())
+        taken = chain((row.priority for row in window.open_rows), placed, sent)
         among = useful([*window.stands, *on_their_way], coming, self._spec.queue.window)
         return priorities(coming, among, list(taken), draw=version)
 

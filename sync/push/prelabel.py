@@ -63,14 +63,14 @@ def prelabel(
     there = gateway.versions_of_tasks(project.id, ids) if ids else {}
     with database.transaction() as conn:
         sent = {one.id: {row.output_id: row.priority for row in batches.items(conn, one.id)} for one in found.left}
-        window = look(conn, spec)
+        window, under_way = look(conn, spec), batches.places(conn, spec.name)
 
     # decide
     plan = _decide(found, there, sent, grace_s)
     places = priorities(
         [opened(row, spec) for row in (*plan.change, *plan.send)],
         useful(window.stands, window.queues["rule"], spec.queue.window),
-        plan.taken,
+        [*plan.taken, *under_way],
         draw=found.target,
     )
 

@@ -23,7 +23,7 @@ from sync.recreate import recreate
 from tests.support.ports import free_base
 from tests.support.servers import LabelStudio, a_database
 from tests.support.sync_loop import XML, SyncLoop, region, sync_loop, wait_until
-from tests.support.up import Up, cli, down
+from tests.support.workers.up import Up, cli, down
 
 pytestmark = pytest.mark.timeout(600)
 YAML = """feedback_loop:

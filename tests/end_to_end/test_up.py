@@ -23,8 +23,8 @@ from console.local.postgres import has_contrib
 from console.local.supervisor import ROOT
 from labelloop.errors import Failed
 from tests.support.ports import free_base
-from tests.support.up import CHILDREN, Up, all_work, cli, down, lives, newest_worker, until
 from tests.support.workers.processes import sockets, words
+from tests.support.workers.up import CHILDREN, Up, all_work, cli, down, lives, newest_worker, until
 
 pytestmark = pytest.mark.timeout(400)
 PATIENCE_S = 60

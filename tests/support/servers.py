@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +72,9 @@ class Light(Postgres):
     A test kills processes, but it does not cut the power. A wrong password is refused by MD5 too.
     """
 
+    settings: Mapping[str, str] = MappingProxyType({})
+    """More settings of the server, by name."""
+
     def prepare(self) -> None:
         super().prepare()
         rules = self.data / "pg_hba.conf"
@@ -77,7 +82,14 @@ class Light(Postgres):
 
     def command(self) -> Command:
         made = super().command()
-        return replace(made, argv=[*made.argv, "-c", "fsync=off", "-c", "full_page_writes=off"])
+        light = {"fsync": "off", "full_page_writes": "off", **self.settings}
+        return replace(made, argv=[*made.argv, *(word for k, v in light.items() for word in ("-c", f"{k}={v}"))])
+
+    def end_at_once(self) -> None:
+        """Shut down as after a crash: every connection ends, and the next start recovers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(60)
 
     def set_password(self, admin: psycopg.Connection[Any]) -> None:
         """Store the password as a login by MD5 needs it; until then, SCRAM is used."""
@@ -87,7 +99,7 @@ class Light(Postgres):
 
 
 @contextmanager
-def a_postgres() -> Iterator[Postgres]:
+def a_postgres(**settings: str) -> Iterator[Light]:
     """Run a server for the length of a `with`, its files in memory if there is room.
 
     Each test gets a new database, and a database is 300 new files. On a disk, those take longer than most tests.
@@ -100,6 +112,7 @@ def a_postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY if in_memory else None) as folder:
         os.chmod(folder, 0o711)
         postgres = Light(Path(folder) / "postgres")
+        postgres.settings = settings
         with postgres:
             with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
                 postgres.set_password(admin)

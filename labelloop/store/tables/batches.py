@@ -63,6 +63,18 @@ def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
     ).fetchall()
 
 
+def places(conn: Conn, loop: str) -> list[float]:
+    """Return the priorities that imports of the loop carry whose result is not known yet."""
+    rows = conn.execute(
+        """
+        select i.priority from batch_items i join batches b on b.id = i.batch_id
+        where b.loop = %(loop)s and b.state in ('intent', 'sending')
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return [float(row["priority"]) for row in rows]
+
+
 def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
     """Add new predictions of these open tasks to the batch, each with its new priority."""
     conn.execute(

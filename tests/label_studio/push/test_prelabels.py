@@ -112,6 +112,28 @@ def test_the_window_stays_as_large_as_the_loop_says_through_promotions_and_answe
         assert new == max(waiting, key=lambda key: useful[key])
 
 
+def test_no_two_tasks_get_one_place_while_predictions_are_on_their_way(loop: SyncLoop, faults: Proxy) -> None:
+    """Both pairs are equally useful, and the places of the first pair are known only when its import has arrived."""
+    loop.submit(2)
+    loop.push()
+    promote(loop)
+    say(loop, {row["key"]: 0.5 for row in loop.sql("select key from outputs")})
+    faults.strikes = "/import/predictions"
+    faults.arm("hold request")
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(loop.push, push_grace_s=300.0)
+        assert faults.struck.wait(60)
+        say(loop, dict.fromkeys(loop.submit(2), 0.5))
+        for _ in range(2):
+            loop.push(push_grace_s=300.0)
+        faults.let_go.set()
+        first.result(120)
+    loop.push()
+    rows = loop.sql("select priority, shown_version from tasks")
+    assert {row["shown_version"] for row in rows} == {CHAMPION[:12]}
+    assert len({row["priority"] for row in rows}) == 4
+
+
 def test_two_pushes_at_the_same_time_add_one_prediction(loop: SyncLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     """One by hand or of an adoption, and one of the worker."""
     loop.submit(4)
