@@ -25,7 +25,7 @@ from tests.support.sync_loop import SyncLoop, sync_loop
 
 App = Callable[..., Iterable[bytes]]
 LOOP = "pets"
-NOT_HERE = {"workers", "jobs", "connections"}
+NOT_HERE = {"workers", "jobs", "connections", "record"}
 """No worker runs beside most tests, and the server's room is shared with whatever else is at work."""
 
 
