@@ -67,6 +67,7 @@ DELETED = (
     "(select v.seq from annotation_versions v join outputs o on o.id = v.output_id"
     " where v.deleted and o.state <> 'withdrawn' limit 1)"
 )
+DOG = CAT.replace("'cat'", "'dog'")
 YAK = """'[{"id": "r1", "from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["yak"]}}]'"""
 COLUMNS = (
     "task_id, output_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s, created_at,"
@@ -137,7 +138,7 @@ MUTATIONS = {
         f" reviewers from answers where output_id = {TRAINED} order by seq desc limit 1;"
         f" update answers set label = 'eel' where seq = (select answer_seq from run_items where output_id = {TRAINED})",
     ),
-    "answers.reviewers": Mutation("I24", f"update answers set reviewers = 7 where seq = {CAT}", repairs=True),
+    "answers.reviewers": Mutation("I24", f"update answers set reviewers = 7 where seq = {DOG}", repairs=True),
     "answers deleted": Mutation("I24", f"delete from answers where output_id = {ANSWERED}"),
     "annotation_versions.result": Mutation(
         "I25", f"update annotation_versions set result = {YAK} where seq = {NEWEST}"
