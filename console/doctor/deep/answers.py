@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from console.doctor.deep.places import Loop
-from console.doctor.deep.postgres import Conn, Row, stream
+from console.doctor.deep.postgres import Conn, Row, counting, stream
 from console.doctor.deep.readings import Form, form, over_http
 from console.doctor.deep.seen import Seen
 
@@ -22,13 +22,13 @@ def feedback(seen: Seen, conn: Conn, loop: Loop) -> None:
     read = form(loop.labels_xml, loop.spec.get("answer") or ())
     rows = stream(
         conn,
-        """
+        f"""
         select o.id, o.key, o.label as own, f.label, f.updated_at, r.label_studio_user_id as person, v.seq,
             v.result, v.deleted, v.was_cancelled, v.distrusted, v.output_id, v.updated_at as written_at,
             coalesce(v.updated_by, v.completed_by) as writer
         from feedback f join outputs o on o.id = f.model_output_id join reviewers r on r.id = f.reviewer_id
         left join lateral (
-            select * from annotation_versions
+            select * from {counting(conn)}
             where instance = r.instance and annotation_id = f.annotation_id order by updated_at desc, seq desc limit 1
         ) v on true
         where o.loop = %(loop)s
@@ -63,11 +63,11 @@ def _fault(row: Row, read: Form | None) -> str:
 def _without(seen: Seen, conn: Conn, loop: Loop) -> None:
     """Note the annotations that count and have neither feedback nor a reason for which they cannot be read."""
     rows = conn.execute(
-        """
+        f"""
         with newest as (
             select distinct on (v.instance, v.annotation_id) v.*, o.key,
                 coalesce(v.updated_by, v.completed_by) as person
-            from annotation_versions v join outputs o on o.id = v.output_id
+            from {counting(conn)} v join outputs o on o.id = v.output_id
             where o.loop = %(loop)s and o.state <> 'withdrawn' and v.instance = any(%(instances)s)
             order by v.instance, v.annotation_id, v.updated_at desc, v.seq desc
         ), counting as (

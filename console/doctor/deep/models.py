@@ -12,7 +12,7 @@ from xml.etree.ElementTree import ParseError
 import httpx
 
 from console.doctor.deep.places import Loop, Places
-from console.doctor.deep.postgres import Conn
+from console.doctor.deep.postgres import Conn, not_forgotten
 from console.doctor.deep.readings import form, labels_of
 from console.doctor.deep.seen import Seen
 
@@ -100,11 +100,12 @@ def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
         except ParseError:
             known = []
     for row in conn.execute(
-        """
+        f"""
         select i.run_id, o.id as output, o.key, i.label from run_items i join retrain_runs r on r.id = i.run_id
         join outputs o on o.id = i.output_id left join answers a on a.seq = i.answer_seq
-        where r.loop = %(loop)s and (a.output_id is distinct from i.output_id or a.label is distinct from i.label
-            or (%(known)s::text[] <> '{}' and left(i.label, 1) <> '[' and i.label <> all(%(known)s)))
+        where r.loop = %(loop)s and {not_forgotten(conn)}
+        and (a.output_id is distinct from i.output_id or a.label is distinct from i.label
+            or (%(known)s::text[] <> '{{}}' and left(i.label, 1) <> '[' and i.label <> all(%(known)s)))
         limit 10000
         """,
         {"loop": loop.name, "known": known},

@@ -40,6 +40,24 @@ def stream(conn: Conn, statement: str, values: Mapping[str, Any]) -> Iterator[Ro
         yield from cursor
 
 
+def is_there(conn: Conn, name: str) -> bool:
+    """Return whether this table or view exists: an older database lacks some."""
+    row = conn.execute("select to_regclass(%(name)s) is not null as there", {"name": name}).fetchone()
+    return row is not None and bool(row["there"])
+
+
+def counting(conn: Conn) -> str:
+    """Return the relation with the versions of annotations that count: without those that a person excluded."""
+    return "counting_versions" if is_there(conn, "counting_versions") else "annotation_versions"
+
+
+def not_forgotten(conn: Conn) -> str:
+    """Return the condition on an output `o` that its data was not removed on request."""
+    if not is_there(conn, "forgotten_outputs"):
+        return "true"
+    return "not exists (select from forgotten_outputs g where g.output_id = o.id)"
+
+
 def loops(conn: Conn, name: str | None) -> list[Loop]:
     """Return the loops that are at work, or the one of this name."""
     rows = conn.execute(

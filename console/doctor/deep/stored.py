@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.doctor.deep.places import Loop
-from console.doctor.deep.postgres import Conn, Row, stream
+from console.doctor.deep.postgres import Conn, Row, not_forgotten, stream
 from console.doctor.deep.seen import Seen
 from console.doctor.deep.values import moment, plain, user, version_hashes
 from console.doctor.deep.web import Json
@@ -98,13 +98,14 @@ def versions(seen: Seen, conn: Conn, loop: Loop) -> None:
     """Compute the SHA-256 of each stored version anew, and look what each tombstone follows."""
     rows = stream(
         conn,
-        """
+        f"""
         select v.*, v.deleted and not exists (
             select from annotation_versions b
             where b.instance = v.instance and b.annotation_id = v.annotation_id and b.seq < v.seq and not b.deleted
             and b.updated_at = v.updated_at) as of_nothing
         from annotation_versions v left join outputs o on o.id = v.output_id
-        where o.loop = %(loop)s or (v.output_id is null and v.instance = %(instance)s) order by v.seq
+        where o.loop = %(loop)s and {not_forgotten(conn)} or (v.output_id is null and v.instance = %(instance)s)
+        order by v.seq
         """,
         {"loop": loop.name, "instance": loop.instance},
     )

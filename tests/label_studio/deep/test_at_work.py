@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,10 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from console.cli import main
-from console.doctor import fix_safe
-from console.doctor.deep import CouldNotLookError, Status, look_twice
+from console.doctor import Level, examine_deep, exit_status, fix_safe
+from console.doctor.deep import Status, look_twice
 from console.doctor.deepest import places
-from labelloop.process.settings import Settings
 from labelloop.queue.tasks import sign
 from labelloop.store.database import Database
 from tests.support.crowd import sign_up, work
@@ -133,20 +133,22 @@ def test_nothing_is_violated_while_a_push_a_pull_and_people_are_at_work(
 def test_it_is_never_green_if_it_could_not_look(pets: SyncLoop) -> None:
     pets.submit(1)
     pets.push()
-
-    def doctor(settings: Settings) -> tuple[int, str]:
-        done = CliRunner().invoke(main, ["doctor", "--deep", "--settle", "0"], env=settings.to_env())
-        return done.exit_code, done.stdout
-
     away = replace(places(pets.settings), label_studio_url="http://127.0.0.1:9")
     unknown = looked(away)
     assert set(unknown) == {"I3", "I4", "I5", "I6", "I7", "I17", "I19"}
     assert {verdict.status for verdict in unknown.values()} == {Status.UNKNOWN}
-    with pytest.raises(CouldNotLookError, match="Postgres"):
-        look_twice(replace(away, database_url="postgresql://nobody@127.0.0.1:9/nothing"), LOOP, 0)
-    status, said = doctor(replace(pets.settings, database_url="postgresql://nobody@127.0.0.1:9/nothing"))
-    assert status == 2
-    assert "could not look invariants: Postgres" in said
-    status, said = doctor(pets.settings)
-    assert status == 1, "no worker runs"
-    assert "ok       pets: I24 answers" in said
+    gone = replace(pets.settings, database_url="postgresql://nobody@127.0.0.1:9/nothing")
+    for settings in (gone, replace(pets.settings, label_studio_url="http://127.0.0.1:9")):
+        assert exit_status(examine_deep(settings, LOOP, 0)) == 2
+    assert exit_status(examine_deep(pets.settings, LOOP, 0)) == 0
+
+    pets.annotate(pets.tasks()[0]["id"], "cat")
+    found = examine_deep(pets.settings, LOOP, 0)
+    assert exit_status(found) == 0, "a suspect is a hint"
+    [suspect] = [finding for finding in found if finding.level is Level.HINT]
+    assert suspect.check == "I6 annotations"
+    done = CliRunner().invoke(main, ["doctor", "--fix", "safe", "--settle", "1", "--json"], env=pets.settings.to_env())
+    said = json.loads(done.stdout)
+    assert any("answers 1" in words for words in said["fixed"])
+    levels = {one["check"]: one["level"] for one in said["findings"] if one["check"].startswith("I")}
+    assert set(levels.values()) == {"ok"}, levels
