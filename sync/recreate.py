@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
@@ -22,6 +23,7 @@ from labelloop.store.tables import batches, projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import HOOK_HEADER, check_is_ours, ensure_project, hook_path
 from sync.pull.pull import pull
+from sync.pull.restored import LabelStudioIsOlder, check_gone, check_not_older
 from sync.pull.sweep import by_output, gone_from, reduce, too_many
 from sync.push.batches import put_back
 from sync.push.push import push
@@ -42,7 +44,7 @@ def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Set
         stands, lost = _look(database, gateway, spec, project)
         if lost:
             if stands:
-                pull(database, gateway, spec)  # the newest answers
+                _pull_newest(database, gateway, spec)
             with database.transaction() as conn:
                 waits = _let_go(conn, spec.name)
             if stands:
@@ -71,7 +73,19 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPro
         rows = task_store.ids(conn, spec.name)
     standing = reduce(gateway.all_tasks(project.id), project.signing_key)
     gone = gone_from(rows, standing, by_output(standing))
+    try:
+        check_not_older(database, gateway, spec, project)
+        check_gone(database, gateway, spec, project, [one.task for one in gone])
+    except LabelStudioIsOlder as exc:
+        logger.warning("%s", exc, extra={"loop": spec.name})
+        return True, True
     return True, too_many(len(gone), len(rows))
+
+
+def _pull_newest(database: Database, gateway: Gateway, spec: LoopSpec) -> None:
+    """Pull the newest answers, unless Label Studio was restored: then it may use the numbers of lost answers again."""
+    with suppress(LabelStudioIsOlder):
+        pull(database, gateway, spec)
 
 
 def _let_go(conn: Conn, loop: str) -> int:

@@ -21,6 +21,7 @@ from backend.train.identity import differences, identity
 from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.versions.runs import RetrainRun
 
@@ -45,9 +46,14 @@ def replay(database: Database, settings: Settings, loop: str | None, run: str) -
     """
     with database.transaction() as conn:
         row = _find(runs.beginning_with(conn, run, loop), run)
-        spec = loops.get(conn, row.loop)
+        spec, gone = loops.get(conn, row.loop), forgetting.in_training(conn, row.id)
     if row.version_id is None or spec is None:
         raise UsageError(f"run {row.id} made no version (it is {row.status}): there is nothing to compare with")
+    if gone:
+        raise Failed(
+            f"run {row.id} cannot be replayed: {gone} of the outputs that it was trained on were forgotten "
+            "(labelloop forget)"
+        )
     then = row.evaluation.get("identity") or {}
     limits = spec.retrain.model_copy(update={"threads": then.get("threads", spec.retrain.threads)})
     heard = Heard(settings.hide)

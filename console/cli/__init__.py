@@ -9,7 +9,6 @@ from console.cli import (
     decisions,
     doctor,
     invite,
-    loops,
     people,
     report,
     runs,
@@ -21,7 +20,7 @@ from console.cli import (
 )
 from console.cli.adopting import commands as adopting
 from console.cli.pipelines import alerts, callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
-from console.cli.record import audit, lineage
+from console.cli.record import audit, backup, forget, lineage, loops
 from console.cli.wrappers import CommandGroup
 
 
@@ -38,11 +37,13 @@ TOPICS = (
     adopting,
     alerts,
     audit,
+    backup,
     callbacks,
     completion,
     consume,
     decisions,
     doctor,
+    forget,
     imports,
     init,
     invite,

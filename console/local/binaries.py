@@ -116,6 +116,21 @@ def choose(kind: Kind, owner: Owner, files: Path, data_version: str | None) -> B
     )
 
 
+def programs_of(major: int) -> Path:
+    """Return the folder of pg_dump and pg_restore for a server of this major version, the nearest that is not older."""
+    found = []
+    for folder, _ in _candidates("auto", Owner(), Path(os.devnull)):
+        if os.access(folder / "pg_dump", os.X_OK) and (there := _inspect(folder, "system", Owner())) is not None:
+            found.append((there.major, folder))
+    fitting = sorted((there, folder) for there, folder in found if there >= major)
+    if not fitting:
+        versions = ", ".join(str(there) for there, _ in sorted(found)) or "none"
+        raise UsageError(
+            f"no pg_dump for a Postgres {major} found (found: {versions}): install the system's `postgresql-client`"
+        )
+    return fitting[0][1]
+
+
 def _candidates(said: str, owner: Owner, files: Path) -> Iterator[tuple[Path, Literal["system", "wheel"]]]:
     if said != "wheel":
         places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: -_number(p.parent.name))

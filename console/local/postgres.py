@@ -140,6 +140,7 @@ class Postgres:
         while True:
             command = self.command()
             with self.log.open("ab") as log:
+                self.binaries.owner.take(self.log)  # an `up` on the same folder lets the server's user write it
                 self._process = subprocess.Popen(
                     command.argv, cwd=command.cwd, env=command.env, **self.binaries.owner.as_child(),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

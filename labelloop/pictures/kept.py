@@ -87,7 +87,7 @@ def _known(
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Return the kept pictures by address: those in grey, and those in colour, if these are wanted too."""
     kinds = (False, True) if in_colour_too else (False,)
-    names = {_name(address, colour=colour): (address, colour) for address in addresses for colour in kinds}
+    names = {picture_name(address, colour=colour): (address, colour) for address in addresses for colour in kinds}
     grey, coloured = dict[str, bytes](), dict[str, bytes]()
     if names:
         with database.transaction() as conn:
@@ -134,7 +134,7 @@ def _fetched(
                 for start in range(0, len(addresses), AT_ONCE * 4):
                     some = addresses[start : start + AT_ONCE * 4]
                     pngs = dict(zip(some, threads.map(one, some), strict=True))
-                    kept = {_name(a, colour=colour): png for a, png in pngs.items() if isinstance(png, bytes)}
+                    kept = {picture_name(a, colour=colour): png for a, png in pngs.items() if isinstance(png, bytes)}
                     if kept:
                         with database.transaction() as conn:
                             picture_store.keep(conn, kept)
@@ -152,7 +152,7 @@ def _fetched(
     return found
 
 
-def _name(address: str, *, colour: bool) -> bytes:
+def picture_name(address: str, *, colour: bool) -> bytes:
     """Return the name under which the picture is kept; no address begins with the line that colours have."""
     line = "colour\n" if colour else ""
     return hashlib.sha256(f"{line}{address}".encode(errors="surrogatepass")).digest()

@@ -1,7 +1,7 @@
 """The file of heads: the newest seal of the record, published outside of the database after each sealing.
 
-A line is a JSON object. Lines are only added. Whoever cuts the end of the record off, or writes the chain anew, would
-have to change this file too: keep it on another volume, or copy it to where the database's administrators cannot write.
+A line is a JSON object, and lines are only added. To cut off the end of the record, or to write the chain anew, one has
+to change this file too. So keep it on another volume, or copy it to a place that the database's owner cannot change.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ ROWS = {
     "outcomes": f"output_id {_OUTPUTS}",
     "contents": "loop = %(loop)s",
     "repeats": "loop = %(loop)s",
+    "forgotten_outputs": f"output_id {_OUTPUTS}",
     "outputs": "loop = %(loop)s",
     "spec_versions": "loop = %(loop)s",
     "batches": "loop = %(loop)s",

@@ -20,6 +20,7 @@ from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId, UserId
 from labelloop.spec.loop import LoopSpec
@@ -34,6 +35,7 @@ from sync.alerts.form import look_at_form
 from sync.alerts.items import restore_items
 from sync.project.project import check_is_ours
 from sync.pull.distrust import settle_decisions
+from sync.pull.restored import check_not_older
 from sync.pull.settle import AT_ONCE, is_about_many, settle_alerts
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
@@ -112,7 +114,7 @@ def pull(
     pull = Pull(database, gateway, spec, project, memory.users)
     report = PullReport()
     if doorbells or memory.form_is_wrong or time.monotonic() - memory.looked_at > LOOK_EVERY_S:
-        report += _look(pull, memory)
+        report += _look(pull, memory, confirm_deletions)
     report += _settle(pull)
     report += pull.read_again()
     report += _changed(pull, memory)
@@ -127,10 +129,14 @@ def pull(
     return report
 
 
-def _look(pull: Pull, memory: Memory) -> PullReport:
-    """Look at the project: raise unless it is ours, open an alert if its form was changed, and find deleted tasks."""
+def _look(pull: Pull, memory: Memory, confirm_deletions: bool) -> PullReport:
+    """Look at the project: raise unless it is ours and as new as this database, open an alert if its form was changed,
+    and find deleted tasks.
+    """
     memory.looked_at = began = time.monotonic()
     standing = check_is_ours(pull.gateway, pull.project)
+    if not confirm_deletions:
+        check_not_older(pull.database, pull.gateway, pull.spec, pull.project)
     is_right = look_at_form(pull.database, pull.spec, pull.instance, standing, memory.form_right_at)
     memory.form_is_wrong, memory.form_right_at = not is_right, began if is_right else None
     with pull.database.transaction() as conn:
@@ -154,6 +160,19 @@ def _settle(pull: Pull) -> PullReport:
             alert_rows.set_settled(conn, many)
     restore_items(pull.database, pull.gateway, pull.spec, pull.project)
     return report
+
+
+def catch_up(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
+    """Adopt all tasks that Label Studio has, if this database was restored and nothing was compared since.
+
+    Raises LabelStudioIsOlder if Label Studio was.
+    """
+    with database.transaction() as conn:
+        restored = projects.was_restored(conn, spec.name)
+    if restored:
+        pull(database, gateway, spec, full=True)
+    else:
+        check_not_older(database, gateway, spec, project)
 
 
 def _changed(pull: Pull, memory: Memory) -> PullReport:

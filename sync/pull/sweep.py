@@ -13,10 +13,12 @@ from uuid import UUID
 from labelloop.errors import Failed
 from labelloop.queue.tasks import KnownTask, Task
 from labelloop.reading.ids import TaskId
+from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.alerts.answers import confirm_many_deleted, watch_many_deleted
 from sync.project.project import check_is_ours
+from sync.pull.restored import check_gone, check_not_older
 from sync.pull.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,9 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
             f"restore Label Studio's database, or ask all open tasks again: labelloop project recreate --loop "
             f"{pull.spec.name}"
         )
+    if not confirm_deletions:
+        check_not_older(pull.database, pull.gateway, pull.spec, pull.project)
+        check_gone(pull.database, pull.gateway, pull.spec, pull.project, [one.task for one in gone])
     counted = {row.label_studio_id: row.annotated for row in rows}
     # Tasks with another number of annotations than stored, or not stored: a late import, or a task of somebody else.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
@@ -83,6 +88,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
         report += _withdraw(pull, gone, on_purpose=confirm_deletions)
     for output_id, tasks in double.items():
         report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
+    _delete_forgotten(pull, ours)
     with pull.database.transaction() as conn:
         projects.swept(conn, pull.spec.name)
     return report
@@ -98,6 +104,16 @@ def _withdraw(pull: Pull, gone: Sequence[Gone], *, on_purpose: bool) -> PullRepo
         if on_purpose:
             confirm_many_deleted(conn, pull.spec, pull.instance)
         return pull.withdraw(conn, vanished, on_purpose=on_purpose)
+
+
+def _delete_forgotten(pull: Pull, ours: Mapping[UUID, list[Standing]]) -> None:
+    """Delete the tasks of forgotten outputs. There are none, unless a backup of Label Studio was restored."""
+    with pull.database.transaction() as conn:
+        forgotten = forgetting.among(conn, list(ours))
+    for output_id in sorted(forgotten):
+        for task in ours[output_id]:
+            pull.gateway.delete_task(task.id)
+            logger.warning("deleted task %d of a forgotten output", task.id, extra={"loop": pull.spec.name})
 
 
 def confirm(pull: Pull) -> None:

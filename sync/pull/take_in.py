@@ -20,9 +20,10 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store import adopted_tasks
 from labelloop.store.alerts import found as alerts_found
 from labelloop.store.database import Conn, Database
+from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import batches, jobs, pool, projects, unreadable
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import jobs, pool, projects, unreadable
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.alerts.answers import watch_answers, watch_deleted_tasks
@@ -135,6 +136,12 @@ class Pull:
         known = task_store.known(conn, self.spec.name, list(signed.values()))
         pushed = task_store.by_label_studio_id(conn, self.instance, [task.id for task in tasks])
         theirs = adopted_tasks.by_task(conn, self.instance, [task.id for task in tasks])
+        # A task that was read before its output was forgotten, or that a backup of Label Studio brought back.
+        gone = forgetting.among(conn, [*signed.values(), *(row.output_id for row in theirs.values())])
+        if gone:
+            left_out = {task_id for task_id, output_id in signed.items() if output_id in gone}
+            left_out |= {task_id for task_id, row in theirs.items() if row.output_id in gone}
+            tasks = [task for task in tasks if task.id not in left_out]
         opened = self._open_adopted(conn, tasks, theirs)
         strays = [task for task in tasks if task.id in signed and task.id not in theirs]
         adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
@@ -187,6 +194,7 @@ class Pull:
         projects.lock_hop(conn, self.spec.name, "push")
         if not output_store.lock_idle(conn, output.id):
             return False
+        batches.record_found(conn, batch_id, output.id)
         if not task_store.adopt_stray(conn, output.id, self.instance, task.id, batch_id):
             return False
         pool.remove(conn, output.id)

@@ -26,6 +26,7 @@ from labelloop.store.tables import batches, projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
+from sync.pull.pull import catch_up
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.budget import pass_over
 from sync.push.claims import Claim, Claims
@@ -63,7 +64,7 @@ def push(
 
     # gather
     project, is_new, is_first = _project(database, gateway, spec, settings)
-    checked = cache(partial(_check, database, gateway, project))
+    checked = cache(partial(_check, database, gateway, spec, project))
     if check and not is_new:
         checked()
     reopen(database, gateway, spec, project)
@@ -97,10 +98,11 @@ def _project(
     return ensure_project(database, gateway, spec, settings).project, True, is_first
 
 
-def _check(database: Database, gateway: Gateway, project: LoopProject) -> None:
+def _check(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
     """Raise unless the project is ours; send a changed form, and restore the settings of its order that somebody
-    changed.
+    changed. After a restore of our database, first adopt the tasks that Label Studio has.
     """
+    catch_up(database, gateway, spec, project)
     standing = send_changed_form(database, gateway, check_is_ours(gateway, project), project)
     keep_order(gateway, standing, project.model_version)
 

@@ -1,1 +1,1 @@
-"""The commands that tell what happened: audit, lineage."""
+"""The commands about what is stored: audit and lineage; loops, backup, restore and forget."""

@@ -72,12 +72,15 @@ def loop_of(conn: Conn, output_id: UUID) -> str | None:
 
 
 def lock(conn: Conn, loop: str, output_id: UUID, source: str | None = None) -> Judged | None:
-    """Return the output, locked until the transaction ends; None if the loop has no such output of this source."""
+    """Return the output, locked until the transaction ends; None if the loop has no such output of this source, or its
+    data was forgotten.
+    """
     cursor = rows_of(conn, Judged)
     return cursor.execute(
         """
         select id, loop, key, state::text, label, data from outputs
-        where id = %(id)s and loop = %(loop)s and (%(source)s::text is null or source = %(source)s) for update
+        where id = %(id)s and loop = %(loop)s and (%(source)s::text is null or source = %(source)s)
+        and not exists (select from forgotten_outputs where output_id = outputs.id) for update
         """,
         {"id": output_id, "loop": loop, "source": source},
     ).fetchone()

@@ -33,10 +33,10 @@ Fields = tuple[str, ...]
 
 @dataclass(slots=True)
 class Walk:
-    """What one walk along the chain has found."""
+    """The result of one walk along the chain."""
 
     sealed: int = 0
-    """The last place."""
+    """The last place, which is the number of places."""
     findings: list[Finding] = field(default_factory=list)
     changed: list[tuple[int, bytes, bytes, Fields]] = field(default_factory=list)
     """Place, hash before, hash and fields of each entry whose hash is another."""
@@ -122,7 +122,7 @@ def _cut(last: int, head: tuple[int, bytes, str]) -> Finding:
 
 
 def _changes(changed: list[tuple[int, bytes, bytes, Fields]]) -> list[Finding]:
-    """Name the changed entries. Of two whose contents fit when they change places, say that they were swapped."""
+    """Name the changed entries. Two entries that fit when they change places were swapped."""
     findings, swapped = list[Finding](), set[int]()
     for i, (seq, before, digest, fields) in enumerate(changed[:MOST_PAIRS]):
         for other_seq, other_before, other_digest, other in changed[i + 1 : MOST_PAIRS]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What is wrong."""
+    """Kinds of findings."""
 
     CHANGED = "changed"
     """An entry or its seal is not what was sealed."""
@@ -30,7 +30,7 @@ class Finding:
 
     kind: Kind
     text: str
-    """What is wrong and where, as a sentence."""
+    """The fault and its place, as a sentence."""
     entry: int | None = None
     """Id of the entry, see record_entries."""
     table: str | None = None

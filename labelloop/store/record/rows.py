@@ -11,7 +11,7 @@ from labelloop.store.database import Conn
 from labelloop.store.record.findings import Finding, Kind
 from labelloop.store.record.sealing import SEALED_WITHIN_S
 
-MOST = 100
+MOST_NAMED = 100
 """Findings of one kind that are named for each table."""
 CLOCK_S = 60
 """Seconds by which an entry may be older than one before it: a process was paused, or the clock was set."""
@@ -93,7 +93,10 @@ def check_rows(conn: Conn, loop: str | None = None) -> Iterator[Finding]:
     for table in tables:
         expressions = {name: sql.SQL(cast(LiteralString, table[name])) for name in ("key", "facts", "content", "loop")}
         query = sql.SQL(_ROWS).format(
-            name=sql.Literal(table["name"]), table=sql.Identifier(table["name"]), most=sql.Literal(MOST), **expressions
+            name=sql.Literal(table["name"]),
+            table=sql.Identifier(table["name"]),
+            most=sql.Literal(MOST_NAMED),
+            **expressions,
         )
         for row in conn.execute(query, {"loop": loop}):
             text = f"the row {row['key']} of {table['name']} {row['problem']}{_more(row['n'])}"
@@ -102,14 +105,14 @@ def check_rows(conn: Conn, loop: str | None = None) -> Iterator[Finding]:
 
 def check_entries(conn: Conn) -> Iterator[Finding]:
     """Check that each entry begins where the one before of its row ended, and that their times fit their order."""
-    for row in conn.execute(sql.SQL(_STEPS).format(most=sql.Literal(MOST))):
+    for row in conn.execute(sql.SQL(_STEPS).format(most=sql.Literal(MOST_NAMED))):
         after = f"entry {row['previous']} of that row" if row["previous"] else "the start of that row"
         text = (
             f"entry {row['id']} ({row['what']} {row['key']}) does not follow from {after}: an entry was inserted, "
             f"or one between them was removed{_more(row['n'])}"
         )
         yield Finding(Kind.INSERTED, text, row["id"], row["what"], row["key"])
-    for row in conn.execute(sql.SQL(_TIMES).format(most=sql.Literal(MOST), clock=sql.Literal(CLOCK_S))):
+    for row in conn.execute(sql.SQL(_TIMES).format(most=sql.Literal(MOST_NAMED), clock=sql.Literal(CLOCK_S))):
         text = (
             f"entry {row['id']} ({row['what']} {row['key']}) was back-dated: its time {row['at']:%Y-%m-%d %H:%M:%S} is "
             f"before {row['latest']:%Y-%m-%d %H:%M:%S}, the time of an earlier entry. "
@@ -146,4 +149,4 @@ def forgotten(conn: Conn) -> frozenset[tuple[str, str]]:
 
 
 def _more(n: int) -> str:
-    return f" (one of {n:,})" if n > MOST else ""
+    return f" (one of {n:,})" if n > MOST_NAMED else ""

@@ -66,8 +66,8 @@ def story(conn: Conn, subject: str, loop: str | None = None) -> Story:
     if not told:
         where = f" in loop {loop!r}" if loop else ""
         raise UsageError(
-            f"no output, version or person {subject!r}{where}; give the key of an output, the id of a version or the "
-            "first 6 digits of it, or the name or login of a person"
+            f"no output, version or person {subject!r}{where}; give a key, the first 6 digits of a "
+            "version, or a person's name or login"
         )
     if len(told) > 1:
         names = "; ".join(one.subject for one in told)

@@ -12,7 +12,7 @@ from labelloop.store.record.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked, and what is wrong."""
+    """The result of a check of the whole record."""
 
     sealed: int
     """Number of entries in the chain."""

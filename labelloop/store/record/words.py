@@ -1,4 +1,4 @@
-"""What an entry of the record says, in words."""
+"""Entries of the record in words."""
 
 from __future__ import annotations
 

@@ -159,6 +159,23 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[S
     ).fetchall()
 
 
+def newest_by_task(conn: Conn, instance: UUID, limit: int) -> dict[TaskId, datetime]:
+    """Return the time of the newest annotation of the tasks that were answered last, without deleted annotations."""
+    rows = conn.execute(
+        """
+        select task_id, max(updated_at) as at from (
+            select * from annotation_versions where instance = %(instance)s order by seq desc limit %(limit)s
+        ) v
+        where output_id is not null and not exists (
+            select from annotation_versions n where n.instance = v.instance and n.annotation_id = v.annotation_id
+            and n.deleted and (n.updated_at, n.seq) >= (v.updated_at, v.seq))
+        group by task_id
+        """,
+        {"instance": instance, "limit": limit},
+    ).fetchall()
+    return {row["task_id"]: row["at"] for row in rows}
+
+
 def doorbells(conn: Conn, loop: str) -> dict[TaskId, datetime]:
     """Return the tasks whose existence the next pull must check, with the time of the last request for each."""
     rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()

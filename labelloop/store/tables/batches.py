@@ -202,3 +202,15 @@ def hand_over(conn: Conn, batch_id: UUID, to: UUID, output_ids: Sequence[UUID]) 
         """,
         {"id": batch_id, "to": to, "ids": list(output_ids)},
     )
+
+
+def record_found(conn: Conn, batch_id: UUID, output_id: UUID) -> None:
+    """Record a batch that a task names and this database does not know: it was restored to a time before the batch."""
+    conn.execute(
+        """
+        insert into batches (id, loop, state, version, size, resolved_at, reason)
+        select %(batch)s, loop, 'adopted', 'pipeline', 1, now(), 'found in Label Studio' from outputs
+        where id = %(output)s on conflict do nothing
+        """,
+        {"batch": batch_id, "output": output_id},
+    )

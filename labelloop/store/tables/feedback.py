@@ -65,14 +65,16 @@ def reviewers(conn: Conn, instance: UUID) -> dict[UserId, Reviewer]:
 
 
 def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[UserId, Person | None]) -> None:
-    """Store the address and name of these reviewers; a reviewer with None keeps those that are stored."""
+    """Store the address and name of these reviewers; a reviewer with None keeps those that are stored, and a
+    forgotten one the pseudonym.
+    """
     conn.execute(
         """
         insert into reviewers (instance, label_studio_user_id, email, name)
         select %(instance)s, u.id, u.email, u.name
         from unnest(%(ids)s::bigint[], %(emails)s::text[], %(names)s::text[]) as u (id, email, name)
         on conflict on constraint one_reviewer_a_user do update set email = excluded.email, name = excluded.name
-        where excluded.email is not null
+        where excluded.email is not null and reviewers.forgotten_at is null
         and (reviewers.email, reviewers.name) is distinct from (excluded.email, excluded.name)
         """,
         {

@@ -103,7 +103,13 @@ def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:
 
 def swept(conn: Conn, loop: str) -> None:
     """Store that a full sweep has just been completed."""
-    conn.execute("update projects set swept_at = now() where loop = %(loop)s", {"loop": loop})
+    conn.execute("update projects set swept_at = now(), restored_at = null where loop = %(loop)s", {"loop": loop})
+
+
+def was_restored(conn: Conn, loop: str) -> bool:
+    """Return whether the database was restored from a backup and the tasks were not compared since."""
+    row = conn.execute("select restored_at from projects where loop = %(loop)s", {"loop": loop}).fetchone()
+    return row is not None and row["restored_at"] is not None
 
 
 def lock_hop(conn: Conn, loop: str, hop: str) -> None:

@@ -162,18 +162,19 @@ def newest_answer(conn: Conn, loop: str) -> int:
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
-    """Return what the run was trained on, accepted outputs too, in the order of the keys."""
+    """Return what the run was trained on, accepted outputs too, in the order of the keys; without forgotten outputs."""
     cursor = rows_of(conn, TrainingItem)
     return cursor.execute(
         """
-        select * from (
-            select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        select key, group_key, data, answer_seq, label, weight from (
+            select o.id, o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
             from run_items i join outputs o on o.id = i.output_id
             where i.run_id = %(run_id)s and i.part = 'train'
             union all
-            select o.key, o.group_key, o.data, null, i.label, i.weight
+            select o.id, o.key, o.group_key, o.data, null, i.label, i.weight
             from accepted_items i join outputs o on o.id = i.output_id where i.run_id = %(run_id)s
-        ) taught order by key collate "C"
+        ) taught where not exists (select from forgotten_outputs f where f.output_id = taught.id)
+        order by key collate "C"
         """,
         {"run_id": run_id},
     ).fetchall()

@@ -242,10 +242,16 @@ declare
     last bigint;
     last_hash bytea;
     settled bigint;
+    next_mark bigint;
     n integer;
 begin
     if not pg_try_advisory_xact_lock(hashtext('labelloop.record_seal')) then
         return;
+    end if;
+    -- The newest id is read before this transaction gets its number. A transaction that has taken an id up to this one
+    -- has its number by then, so a lower one. In a transaction that has a number already, nothing follows from that.
+    if pg_current_xact_id_if_assigned() is null then
+        select last_value into next_mark from record_entries_id_seq where is_called;
     end if;
     select * into here from record_sealing;
     if here.mark_xid > pg_snapshot_xmax(pg_current_snapshot()) then
@@ -268,11 +274,9 @@ begin
     ) fresh;
     get diagnostics n = row_count;
     if n < most and (settled is not null or here.mark_xid is null) then
-        -- The newest id is read before the snapshot: its transaction has its number by then.
-        select last_value into here.mark from record_entries_id_seq where is_called;
-        update record_sealing set horizon = greatest(horizon, settled), mark = here.mark,
-            mark_xid = pg_snapshot_xmax(pg_current_snapshot()) where here.mark is distinct from mark
-            or settled > horizon;
+        update record_sealing set horizon = greatest(horizon, settled), mark = coalesce(next_mark, mark),
+            mark_xid = case when next_mark is null then mark_xid else pg_current_xact_id() end
+        where next_mark is distinct from mark or settled > horizon;
     end if;
     return query select here.chain, last + n, coalesce((select s.hash from record_seals s where s.seq = last + n),
         last_hash), n;
