@@ -25,12 +25,11 @@ from benchmarks import (
     pull,
     push,
     ranking,
-    record,
     submit,
 )
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
-from benchmarks.working import compare, encode, renewal, rescore
+from benchmarks.working import compare, encode, record, renewal, rescore
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,

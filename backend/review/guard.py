@@ -16,8 +16,8 @@ from flask.sessions import SecureCookieSessionInterface
 from backend.review.authenticators import Authenticator, identify
 from labelloop.access.identity import REVIEW, Identity
 from labelloop.errors import UnknownValue, UsageError
-from labelloop.store import acting
 from labelloop.store.database import Conn, Database
+from labelloop.store.record import acting
 
 T = TypeVar("T")
 HOME = "/review/"

@@ -1,8 +1,8 @@
 """Flags of `labelloop people`: how rarely is an honest person flagged, and after how many answers is a bad one?
 
-`python -m benchmarks.promises.people [--quick]`. One person of several is planted in a loop. The goal: of honest people
-who are correct in 85 to 98 % of their answers, at most 1 % are ever flagged; the others are flagged within the number
-of answers that the table shows.
+`python -m benchmarks.promises.people [--runs 20 --bad 10]`. One person of several is planted in a loop.
+The goal: of honest people, who are correct in 85 to 98 % of their answers, at most 1 % are ever flagged. The table
+shows after how many answers the others are.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ import numpy as np
 from labelloop.answers.trust import flags
 from labelloop.answers.trust.said import Said
 
-SEED = 20_260_501
-RUNS, BAD_RUNS, QUICK = 200, 60, 10
+PEOPLE_SEED = 20_260_501
+RUNS, BAD_RUNS = 200, 60
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-OTHERS = 0.92
+TEAM_ACCURACY = 0.92
 """Accuracy of the other people of the loop."""
-PIPELINE = 0.75
-"""Accuracy of the labels that tasks show."""
 ANCHORED = 0.1
 """How often an honest person keeps an incorrect prelabel without looking, beside honest errors."""
 
@@ -39,6 +37,8 @@ class Loop:
     """Share of gold among the answers."""
     overlap: int = 1
     holdout: float = 0.2
+    shown: float = 0.75
+    """Accuracy of the labels that tasks show."""
     answers: int = 500
     """Answers of the planted person."""
 
@@ -46,7 +46,7 @@ class Loop:
 @dataclass(frozen=True, slots=True)
 class Planted:
     name: str
-    accuracy: float = OTHERS
+    accuracy: float = TEAM_ACCURACY
     guesses: float = 0.0
     """Share of answers that are a random label."""
     flips: float = 0.0
@@ -69,25 +69,27 @@ BAD = (
 LOOPS = (
     Loop("5 labels, 25 % gold", 5, gold=0.25),
     Loop("2 labels, 25 % gold", 2, gold=0.25),
-    Loop("5 labels, overlap 2", 5, overlap=2),
-    Loop("2 labels, overlap 2", 2, overlap=2),
-    Loop("5 labels, overlap 3", 5, overlap=3),
-    Loop("2 labels, overlap 3", 2, overlap=3),
+    Loop("5 labels, overlap 2", 5, overlap=2, answers=300),
+    Loop("2 labels, overlap 2", 2, overlap=2, answers=300),
+    Loop("5 labels, overlap 3", 5, overlap=3, answers=300),
+    Loop("2 labels, overlap 3", 2, overlap=3, answers=300),
+    Loop("2 labels, overlap 2, 95 % of the shown labels correct", 2, overlap=2, shown=0.95, answers=300),
 )
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help=f"{QUICK} runs a row instead of {RUNS} and {BAD_RUNS}.")
+@click.option("--runs", default=RUNS, show_default=True, help="Loops a row of an honest person.")
+@click.option("--bad", default=BAD_RUNS, show_default=True, help="Loops a row of another person.")
 @click.option("--only", default="", help="Only the loops whose name has this text.")
-def main(quick: bool, only: str) -> None:
+def main(runs: int, bad: int, only: str) -> None:
     """Print the table of docs/engineers/people.md."""
-    click.echo(f"seed {SEED}, {RUNS} loops of honest people a row, {BAD_RUNS} of others; {LOOPS[0].answers} answers\n")
+    click.echo(f"seed {PEOPLE_SEED}, {runs} loops a row of an honest person, {bad} of another\n")
     click.echo("| loop | person | flagged, % | answers until then: median | 95 % | first reason | honest others, % |")
     click.echo("|---|---|---|---|---|---|---|")
     for loop in (loop for loop in LOOPS if only in loop.name):
         for person in (*HONEST, *BAD):
-            runs = QUICK if quick else RUNS if person in HONEST else BAD_RUNS
-            click.echo("| " + " | ".join(row(loop, person, runs)) + " |")
+            n = runs if person in HONEST else bad
+            click.echo("| " + " | ".join(row(loop, person, n)) + " |")
 
 
 def row(loop: Loop, person: Planted, runs: int) -> list[str]:
@@ -123,7 +125,7 @@ class Play(NamedTuple):
 
 def play(loop: Loop, person: Planted, seed: int) -> Play:
     """Plant a loop and look at its people."""
-    rows = planted(loop, person, np.random.default_rng([SEED, seed]))
+    rows = planted(loop, person, np.random.default_rng([PEOPLE_SEED, seed]))
     watched = flags.watch(rows, loop.overlap)
     others = any(one.flags for who, one in watched.items() if who != 0)
     if not watched[0].flags:
@@ -142,7 +144,7 @@ def planted(loop: Loop, person: Planted, rng: np.random.Generator, team: int = 4
     for i in range(2 * loop.answers):
         with_bad = i % 2 == 0
         truth = int(rng.integers(loop.labels))
-        shown = truth if rng.random() < PIPELINE else int((truth + rng.integers(1, loop.labels)) % loop.labels)
+        shown = truth if rng.random() < loop.shown else int((truth + rng.integers(1, loop.labels)) % loop.labels)
         gold, holdout = bool(rng.random() < loop.gold), bool(rng.random() < loop.holdout)
         others = list(rng.permutation(np.arange(1, team)))
         who = [0, *others][: loop.overlap] if with_bad else others[: loop.overlap]

@@ -27,6 +27,10 @@ class Finding:
     """One line that repairs the fault."""
     loop: str | None = None
     """None if the check is about all loops."""
+    samples: Sequence[str] = ()
+    """Up to 20 things that an invariant does not hold for: keys of outputs, ids."""
+    look: str = ""
+    """One line of SQL or HTTP that shows the first of them."""
 
 
 def good(check: str, says: str, loop: str | None = None) -> Finding:

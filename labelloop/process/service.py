@@ -15,8 +15,8 @@ from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
 from labelloop.process.metrics import Metrics
 from labelloop.process.problems import problem
 from labelloop.process.serving import BODY_LIMIT, BodyLimit, refuse_broken_queries
-from labelloop.store.acting import set_actor
 from labelloop.store.database import Database
+from labelloop.store.record.acting import set_actor
 
 logger = logging.getLogger(__name__)
 

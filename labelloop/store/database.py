@@ -18,7 +18,7 @@ from psycopg.rows import DictRow, dict_row, kwargs_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from labelloop.errors import Retriable, SettingsError, Unreachable, Unstorable
-from labelloop.store import acting
+from labelloop.store.record import acting
 
 # tcp_user_timeout ends a connection whose peer has vanished. Keepalives do not while data is in flight.
 # Compiling a statement (jit) takes half a second, and our statements take milliseconds.
@@ -119,7 +119,7 @@ class _Probe:
 class Database:
     """A small pool of connections to one database. Rows are dicts; `rows_of` makes them values of a class.
 
-    `actor` is the name under which the record lists its changes; a thread may name another (labelloop.store.acting).
+    `actor` is the name under which the record lists its changes. A thread may name another (store/record/acting.py).
 
     Raises Unreachable without a connection within `wait_s` seconds, and Retriable if a statement takes too long.
     """

@@ -18,8 +18,8 @@ from labelloop.errors import Busy, Retriable
 from labelloop.process import parking
 from labelloop.process.problems import problem
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import acting
 from labelloop.store.database import Conn
+from labelloop.store.record import acting
 from labelloop.store.tables import loops
 from sync.callers import Callers, TooManyRequests
 

@@ -174,7 +174,10 @@ def person_lines(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         *(("look at", flag["sentence"]) for flag in one["flags"]),
         *(("distrusted", distrust_words(row)) for row in one["distrusted"]),
         ("answers", f"{load['answers']:,}, {100 * load['share']:.0f} % of all; {load['last_week']:,} in 7 days"),
-        ("answers a week, mean", f"{load['per_week']:.1f} in {load['sessions']:,} sessions"),
+        (
+            "answers a week, mean",
+            f"{load['per_week']:.1f} in {load['sessions']:,} {'session' if load['sessions'] == 1 else 'sessions'}",
+        ),
         ("time of an answer, median", middle(one["speed"])),
         ("correct on gold", part(one["gold"])),
         ("same as the others", part(one["agreement"])),

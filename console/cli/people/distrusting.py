@@ -70,13 +70,15 @@ def distrust(
             found = plan(conn, of, somebody, begin, end)
         if dry_run:
             return print_json(plain(found)) if as_json else click.echo("\n".join(_words(found)))
-        if not yes and not as_json:
+        if as_json and not yes:
+            raise UsageError("--json asks nothing: give --yes too, or --dry-run")
+        if not yes:
             click.echo("\n".join(_words(found)))
             click.confirm("Do this?", abort=True)
         with db.transaction() as conn:
             if found.decision is None:
                 decisions.distrust(conn, of, somebody.ids[0], begin, end, str(name), why)
-        changed = _settle(db, of, f"answers of a person do not count any more: {why}" if found.champion else None)
+        changed = _settle(db, of, f"answers of a person do not count any more: {why}" if found.versions else None)
         if roll_back and found.back_to is not None:
             done = rollback(db, of, str(name), why, found.back_to, models_dir=settings.models_dir)
             to_stderr(f"Champion {done.version} serves again instead of {done.previous}. {done.what_next}".strip())

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def people(settings: Settings, person: str | None, loop: str | None, as_json: bool) -> None:
     """Show each annotator's load, speed and accuracy, and who is to be looked at.
 
-    Shares have their 95 % interval. gold: answers to items whose answer is known. others: answers to items on
-    which the others agree. unreadable: answers that labelloop cannot parse; they count nowhere else. wrong prelabels
-    kept: of gold items whose prelabel was wrong, those that were submitted unchanged; it is best at 0.
+    Shares have their 95 % interval. The column `gold` is about items whose answer is known, and `others` about items on
+    which the others agree. `unreadable` are answers that labelloop cannot parse, and that count nowhere else. `wrong
+    prelabels kept` are those on gold items that were submitted unchanged. It is best at 0.
 
     An honest person is ever flagged ("look at") with a probability of at most 1 %.
     """

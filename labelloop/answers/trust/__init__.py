@@ -1,1 +1,1 @@
-"""How far the answers of each person can be trusted: measures with their intervals, and flags."""
+"""Trust in the answers of each person: measures with their intervals, and flags."""

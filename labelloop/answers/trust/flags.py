@@ -38,6 +38,11 @@ class Reason(StrEnum):
 
 LIMIT = len(Reason) / FALSE_ALARM
 ON_GOLD, WITH_ONE, WITH_SEVERAL, KEPT, QUICK = 0.15, 0.3, 0.2, 0.3, 0.5
+BESIDE = 0.15
+"""How much more often than others a person may keep prelabels that others contradict."""
+LEAST_AMONG = 20
+"""Outputs that two of the others must both have answered, before anybody is compared with them: of two people who
+differ, nobody knows which one errs."""
 FASTEST = 0.1
 LEAST_TIMES = 30
 """Smallest number of the others' times from which their fastest tenth is known."""
@@ -64,7 +69,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is known about one person."""
+    """The flags of one person, and the answers that were compared."""
 
     flags: Sequence[Flag]
     """In the order of their times."""
@@ -83,9 +88,9 @@ class Watched:
 
 
 def watch(rows: Sequence[Said], overlap: int) -> dict[Hashable, Watched]:
-    """Return what is known about each person.
+    """Return the flags of each person.
 
-    Whoever is flagged is no measure of the others from then on: people are looked at again without this person.
+    The answers of a flagged person measure nobody: the others are looked at again without them.
     """
     people, together = by_person(rows), asked_together(rows, overlap)
     counted = pairs(together)
@@ -112,19 +117,22 @@ def _watched(
     rest = [one for other, answers in people.items() if other != person and other not in bad for one in answers]
     gold, others = on_gold(rows), compared.get(person, [])
     among = [numbers for both, numbers in counted.items() if person not in both and not both & bad]
-    usual = _usual(sum(n for n, _ in among), sum(differ for _, differ in among))
+    n = sum(n for n, _ in among)
+    usual = _usual(n, sum(differ for _, differ in among))
+    judged = others if n >= LEAST_AMONG else []
+    theirs = [one for other, found in compared.items() if other not in (person, *bad) for one in found]
     golden = on_gold(rest)
     on_theirs = _usual(len(golden), sum(one.wrong for one in golden))
     found = [
         _above(Reason.GOLD, gold, [one.wrong for one in gold], max(ON_GOLD, on_theirs)),
         _above(
             Reason.OTHERS,
-            others,
-            [one.wrong for one in others],
+            judged,
+            [one.wrong for one in judged],
             max(WITH_SEVERAL, usual),
-            [max(WITH_ONE if one.others == 1 else WITH_SEVERAL, usual) for one in others],
+            [max(WITH_ONE if len(one.by) == 1 else WITH_SEVERAL, usual) for one in judged],
         ),
-        _copies([*gold, *others], golden),
+        _copies([*gold, *judged], golden, [one for one in theirs if person not in one.by]),
         _on_holdout(rows),
         _fast(rows, rest),
     ]
@@ -152,16 +160,24 @@ def _above(
     )
 
 
-def _copies(compared: Sequence[Compared], rest: Sequence[Compared]) -> Flag | None:
-    """Look at the answers whose shown prelabel was incorrect."""
+def _copies(compared: Sequence[Compared], gold: Sequence[Compared], theirs: Sequence[Compared]) -> Flag | None:
+    """Look at the answers whose shown prelabel was incorrect, by gold or by what the others said.
+
+    The others may be wrong where the prelabel is correct, so what they say is no proof. There the claim is what others
+    do in the same case, and BESIDE. `gold`, `theirs`: answers of others to gold, and beside those of people other than
+    this one.
+    """
 
     def shown_wrong(rows: Sequence[Compared]) -> list[Compared]:
         known = [one for one in rows if one.said.kept is not None and one.said.shown not in (None, one.truth)]
         return sorted(known, key=lambda one: one.at)
 
-    mine, theirs = shown_wrong(compared), shown_wrong(rest)
-    usual = _usual(len(theirs), sum(bool(one.said.kept) for one in theirs))
-    return _above(Reason.COPIES, mine, [bool(one.said.kept) for one in mine], max(KEPT, usual))
+    on_gold, beside = (
+        _usual(len(rows), sum(bool(one.said.kept) for one in rows)) for rows in map(shown_wrong, (gold, theirs))
+    )
+    mine, by_others = shown_wrong(compared), min(0.95, max(KEPT, beside + BESIDE))
+    each = [by_others if one.by else max(KEPT, on_gold) for one in mine]
+    return _above(Reason.COPIES, mine, [bool(one.said.kept) for one in mine], max(KEPT, *each, 0.0), each)
 
 
 def _on_holdout(rows: Sequence[Said]) -> Flag | None:

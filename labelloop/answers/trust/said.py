@@ -37,8 +37,8 @@ class Compared(NamedTuple):
     truth: str
     at: datetime
     """Time from which both are known."""
-    others: int
-    """Number of other people who gave `truth`; 0 for gold."""
+    by: frozenset[Hashable]
+    """The other people who gave `truth`; empty for gold."""
 
     @property
     def wrong(self) -> bool:
@@ -47,7 +47,7 @@ class Compared(NamedTuple):
 
 def on_gold(rows: Sequence[Said]) -> list[Compared]:
     """Return these answers to gold, in the order of their times."""
-    return [Compared(row, row.gold, row.at, 0) for row in sorted(rows, key=_order) if row.gold is not None]
+    return [Compared(row, row.gold, row.at, frozenset()) for row in sorted(rows, key=_order) if row.gold is not None]
 
 
 def asked_together(rows: Sequence[Said], overlap: int) -> list[list[Said]]:
@@ -75,7 +75,8 @@ def with_others(
             others = [one for one in answers if one.person not in (row.person, *without) and one.label is not None]
             if len({one.label for one in others}) == 1:
                 at = max(row.at, *(one.at for one in others))
-                found[row.person].append(Compared(row, str(others[0].label), at, len(others)))
+                by = frozenset(one.person for one in others)
+                found[row.person].append(Compared(row, str(others[0].label), at, by))
     return {person: sorted(compared, key=lambda one: one.at) for person, compared in found.items()}
 
 

@@ -7,10 +7,9 @@ from collections.abc import Collection, Sequence
 from labelloop.answers.alerts import Alert, AlertKind, AlertState
 from labelloop.errors import Conflict, UsageError
 from labelloop.reading.strict_json import UNKEPT
-from labelloop.store import exclusions
-from labelloop.store.alerts import rows
+from labelloop.store.alerts import exclusions, rows
+from labelloop.store.alerts.exclusions import Cause
 from labelloop.store.database import Conn
-from labelloop.store.exclusions import Cause
 from labelloop.store.tables import jobs, projects
 
 LONGEST_WHY = 1000

@@ -1,4 +1,4 @@
-"""What tells how good people's answers are: each answer with its gold, the label that was shown, and its time."""
+"""Evidence of how good people's answers are: each answer with its gold, the label that was shown, and its time."""
 
 from __future__ import annotations
 

@@ -199,7 +199,9 @@ def open_(conn: Conn, loop: str, step: Step | None = None) -> dict[bool, Open]:
                 count(*) filter (where state in ('quarantined', 'withdrawn')) as set_aside
             from (
                 select o.triggered, o.state,
-                    exists (select from unreadable u where u.output_id = o.id and u.until is null) as unreadable,
+                    exists (
+                        select from unreadable u where u.output_id = o.id and u.until is null and u.decision is null
+                    ) as unreadable,
                     exists (
                         select from annotation_versions v
                         where v.output_id = o.id and v.was_cancelled and not v.deleted

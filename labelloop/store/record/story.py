@@ -101,14 +101,14 @@ def _of_output(conn: Conn, row: Mapping[str, Any]) -> list[Line]:
 def _learned(conn: Conn, row: Mapping[str, Any]) -> list[Line]:
     runs = conn.execute(
         """
-        select r.finished_at as at, r.version_id, i.part from run_items i join retrain_runs r on r.id = i.run_id
-        where i.output_id = %(id)s and r.version_id is not null and r.finished_at is not null
+        select v.created_at as at, v.id, i.part from run_items i join retrain_runs r on r.id = i.run_id
+        join model_versions v on v.id = r.version_id where i.output_id = %(id)s
         """,
         {"id": row["id"]},
     )
     did = {"train": "learned from it", "holdout": "was evaluated on it"}
     return [
-        Line(run["at"], "training", f"version {short(run['version_id'])} {did[run['part']]}", None, row["loop"], None)
+        Line(run["at"], "training", f"version {short(run['id'])} {did[run['part']]}", None, row["loop"], None)
         for run in runs
     ]
 
@@ -161,10 +161,14 @@ def _lines(conn: Conn, where: str, parameters: Mapping[str, Any], *, whose: bool
     conn.execute("set local statement_timeout = 0")
     entries = rows_of(conn, Entry).execute(f"{_ENTRIES} {where} order by e.id", parameters).fetchall()
     names = _names(conn, entries)
+    newest = {(e.what, e.key): e.id for e in entries}  # the row has the label of its newest entry only
     return [
         Line(
             e.at, e.by,
-            words(e.what, e.key, e.operation, e.before, e.after, names, of_row=whose or e.what != "outputs"),
+            words(
+                e.what, e.key, e.operation, e.before, e.after, names,
+                of_row=whose or e.what != "outputs", is_newest=newest[e.what, e.key] == e.id,
+            ),
             e.reason, e.loop, e.id,
         )
         for e in entries
@@ -181,12 +185,14 @@ def _names(conn: Conn, entries: Sequence[Entry]) -> dict[str, str]:
         """
         select 'answers/' || seq as name, label as text from answers where seq::text = any(%(answers)s)
         union all
-        select 'feedback/' || f.id, concat_ws(': ', coalesce(p.email, p.name, 'a reviewer'), f.label)
+        select 'feedback/' || f.id, coalesce(p.email, p.name)
         from feedback f join reviewers p on p.id = f.reviewer_id where f.id::text = any(%(feedback)s)
         union all
         select 'annotation_versions/' || v.seq, coalesce(p.email, p.name)
         from annotation_versions v join reviewers p
         on p.instance = v.instance and p.label_studio_user_id = v.updated_by where v.seq::text = any(%(versions)s)
+        union all
+        select 'label of feedback/' || id, label from feedback where id::text = any(%(feedback)s)
         union all
         select 'outputs/' || id, key from outputs where id::text = any(%(outputs)s)
         """,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from labelloop.versions.version import short
+
 Facts = Mapping[str, Any]
 
 _BECAME = {
@@ -34,13 +36,21 @@ def words(
     names: Mapping[str, str],
     *,
     of_row: bool,
+    is_newest: bool,
 ) -> str:
-    """Return the entry in words. `names` has labels and people by table and key; `of_row`: the row is named too."""
+    """Return the entry in words.
+
+    `names` has labels and people by table and key. `of_row`: an output is named. `is_newest`: the row is as this entry
+    left it.
+    """
     name = names.get(f"{what}/{key}")
     if operation == "forget":
         return f"what tells the content of {what} {key} was deleted"
     if operation == "delete":
         return f"{_noun(what, key)} was deleted"
+    if what == "feedback":
+        label = names.get(f"label of feedback/{key}") if is_newest else None
+        return _feedback(after or {}, name or "a reviewer", label, is_new=operation == "insert")
     said = _said(what, key, operation, before or {}, after or {}, name)
     if said is None:
         verb = "was recorded" if operation == "insert" else "changed"
@@ -59,15 +69,14 @@ def _said(what: str, key: str, operation: str, before: Facts, after: Facts, name
             return f"is task {after['task']} in Label Studio, for {_people(after['overlap'])}"
         if before.get("task") != after["task"]:
             return f"is task {after['task']} in Label Studio, before task {before.get('task')}"
+        if before.get("instance") != after["instance"]:
+            return f"is task {after['task']} of another project in Label Studio"
         return f"is asked of {_people(after['overlap'])}, before {_people(before.get('overlap'))}"
     if what == "annotation_versions" and is_new:
         person = name or f"user {after['user']}"
         if after["deleted"]:
             return f"annotation {after['annotation']} was deleted in Label Studio"
         return f"{person} {'skipped the task' if after['skipped'] else 'answered'} (annotation {after['annotation']})"
-    if what == "feedback":
-        approval = {True: "approved", False: "corrected"}.get(after["approval"], "answered")
-        return f"feedback of {name or 'a reviewer'} ({approval})" + ("" if is_new else ", changed")
     if what == "answers" and is_new:
         if not after["agreed"]:
             return "there is no clear answer"
@@ -80,14 +89,20 @@ def _said(what: str, key: str, operation: str, before: Facts, after: Facts, name
         return f"{'was trained, and ' if is_new else ''}{_STAGES[after['stage']]}"
     if what == "promotions" and is_new:
         previous = after["previous"]
-        place = f"version {str(previous)[:8]}" if previous else "the pipeline's own outputs"
-        serves = f"version {str(after['version'])[:8]}" if after["version"] else "the pipeline"
+        place = f"version {short(previous)}" if previous else "the pipeline's own outputs"
+        serves = f"version {short(after['version'])}" if after["version"] else "the pipeline"
         return f"{serves} serves in place of {place} (epoch {key.rpartition('/')[2]})"
     if what == "retrain_runs":
         return f"run {key[:8]} is {after['status']}"
     if what == "decisions" and is_new:
         return f"decision about run {after['run'][:8]}: {after['decision']}"
     return None
+
+
+def _feedback(after: Facts, person: str, label: str | None, *, is_new: bool) -> str:
+    approval = {True: "approved", False: "corrected"}.get(after["approval"], "answered")
+    said = f"feedback of {person}: {label} ({approval})" if label is not None else f"feedback of {person}: {approval}"
+    return said if is_new else f"{said}, changed"
 
 
 def _noun(what: str, key: str) -> str:

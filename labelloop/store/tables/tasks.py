@@ -204,7 +204,7 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
 def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, batch_id: UUID) -> bool:
     """Store a task that arrived after its import was given up, or that came back; False if it was not stored.
 
-    It is not stored if the batch belongs to another loop, if the output is not in a state of IDLE, or if
+    It is not stored if the batch belongs to another loop, if the output is on its way or quarantined, or if
     it has a task already. `shown_version` stays empty, so the next push checks what the task shows.
     """
     return (
@@ -217,7 +217,7 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, ba
                    coalesce(p.champion, 'pipeline'), coalesce(p.ranker, 'pipeline'), p.why, ''
             from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
             left join pool p on p.output_id = o.id
-            where o.id = %(output)s and o.state in ('waiting', 'withdrawn', 'passed', 'accepted')
+            where o.id = %(output)s and o.state not in ('pushing', 'quarantined')
             on conflict do nothing
             """,
             {"output": output_id, "instance": instance, "task": task_id, "batch": batch_id},
@@ -245,7 +245,8 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
     conn.execute(
         """
         update unreadable u set until = now() from outputs o
-        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and o.state = 'in_review'
+        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and u.decision is null
+        and o.state = 'in_review'
         """,
         {"loop": loop},
     )

@@ -28,8 +28,10 @@ class Row:
 
 
 MORE = f"""
-    (select least(count(*) filter (where decision is null), {MOST_ASKED}) + count(decision) from unreadable
-     where output_id = t.output_id and until is null and ask)::integer
+    (select least(count(*) filter (where u.decision is null), {MOST_ASKED})
+        + count(u.decision) filter (where v.instance = t.instance)
+     from unreadable u join annotation_versions v on v.seq = u.annotation_version
+     where u.output_id = t.output_id and u.until is null and u.ask)::integer
 """
 """Number of extra people who are asked about the task `t`, because answers to it do not count."""
 

@@ -131,7 +131,7 @@ def test_answers_over_http_are_taken_out_and_refused_and_come_back(database: Dat
     for key, who_ in (("a", "anna"), ("b", "rob"), ("a", "rob")):
         desk.give(key, who_, False, correction="dog")
     settings = Settings(database_url=database.url)
-    out = json.loads(distrust(settings, "rob", "--since", "2h", "--json"))
+    out = json.loads(distrust(settings, "rob", "--since", "2h", "--json", "--yes"))
     assert (out["covered"], out["changed_answers"]) == ({"answers": 2, "held_out": 0, "gold": 0, "alone": 1}, 2)
     assert [(desk.status(key)["state"], desk.status(key)["label"]) for key in "ab"] == [
         ("answered", "dog"), ("waiting", None)]  # fmt: skip

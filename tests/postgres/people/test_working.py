@@ -1,4 +1,4 @@
-"""`labelloop people`, the page and a person's own page: measures with intervals, flags, and what is too little."""
+"""The command people, its page and a person's own page show measures with intervals, and say where data are too few."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labelloop.store.database import Database
-from tests.support.hops.recorded import Recorded, make_history
 from tests.support.judged_loop import JudgedLoop, a_copy
+from tests.support.recorded import Recorded, make_history
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.rights import APPEND_ONLY, READ_ONLY, are_two_roles
 from labelloop.store.tables import loops
-from tests.support.hops.recorded import Recorded, make_history
+from tests.support.recorded import Recorded, make_history
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_rights_suffice_for_hops_and_for_sealing(application: Database, tmp_
         assert are_two_roles(conn)
 
 
-def test_what_is_only_added_is_neither_changed_nor_deleted(application: Database) -> None:
+def test_the_application_cannot_change_or_delete_what_it_adds(application: Database) -> None:
     make_history(application)
     refused = set()
     with psycopg.connect(application.url, autocommit=True) as conn:

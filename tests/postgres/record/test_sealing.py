@@ -12,7 +12,7 @@ from labelloop.process import heads
 from labelloop.store.database import Database
 from labelloop.store.record import sealing
 from labelloop.store.tables import access
-from tests.support.hops.recorded import Recorded
+from tests.support.recorded import Recorded
 
 WRITE = "insert into access_tokens (name, sha256, scopes) values (%s, sha256(%s::bytea), '{submit}')"
 

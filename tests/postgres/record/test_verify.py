@@ -1,4 +1,4 @@
-"""`audit verify` finds each kind of tampering, names it, and finds nothing in a record that nobody touched."""
+"""`audit verify` finds and names each kind of tampering. In an untouched record it finds nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from console.cli import main
-from tests.support.hops.recorded import Recorded
+from tests.support.recorded import Recorded
 
 MIDDLE = "(select record_id from record_seals where seq = (select max(seq) / 2 from record_seals))"
 NEXT = "(select record_id from record_seals where seq = (select max(seq) / 2 + 3 from record_seals))"

@@ -23,7 +23,7 @@ def said(person: str, output: int, label: str, minute: float = 0.0, *, seconds: 
 
 
 def test_the_capital_against_a_true_claim_reaches_a_limit_as_rarely_as_promised() -> None:
-    """Of 1,000 streams of 400 events exactly at the claim, at most one in 20 ever reaches 20."""
+    """At most one in 20 of 1,000 streams of 400 events, all exactly at the claim, ever reaches 20."""
     rng = np.random.default_rng(7)
     events = rng.random((1_000, 400)) < 0.15
     reached = sum(first_above(share_above(stream.tolist(), [0.15] * 400), 20.0) is not None for stream in events)

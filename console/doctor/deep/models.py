@@ -1,0 +1,144 @@
+"""Models: the champion's file (I9), what is served (I10), what runs used (I11, I12), promotions (I13, I14)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+import httpx
+
+from console.doctor.deep.places import Loop, Places
+from console.doctor.deep.postgres import Conn
+from console.doctor.deep.readings import form, labels_of
+from console.doctor.deep.seen import Seen
+
+LOADS_WITHIN_S = 180
+_LOAD = "import sys, pathlib\nfrom backend import models\nmodels.load(pathlib.Path(sys.argv[1]), sys.argv[2])"
+SHORT = 12
+"""Digits of a version's id by which the backend and Label Studio name it."""
+
+
+def champion(seen: Seen, conn: Conn, loop: Loop, places: Places) -> None:
+    row = conn.execute(
+        "select id from model_versions where loop = %(loop)s and stage = 'champion'", {"loop": loop.name}
+    ).fetchone()
+    version = None if row is None else row["id"]
+    if version is not None:
+        _file(seen, places, version)
+    if places.backend_url and loop.project_id is not None:
+        _served(seen, places, loop, version)
+
+
+def _file(seen: Seen, places: Places, version: str) -> None:
+    """Check the bytes of the file, and load it in a new process: what this process has in memory does not count."""
+    folder = places.models_dir
+    if folder is None or not folder.is_dir():
+        seen.cannot(["I9"], f"there is no folder of models here: {folder}; run this where the backend runs")
+        return
+    try:
+        with (folder / f"{version}.skops").open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as exc:
+        seen.wrong("I9", version, f"its file cannot be read: {exc.strerror}")
+        return
+    if digest != version:
+        seen.wrong("I9", version, "the SHA-256 of its file is not its name")
+    elif fault := _does_not_load(folder, version, places.rooms):
+        seen.wrong("I9", version, f"it does not load in a new process: {fault}")
+
+
+def _does_not_load(folder: Path, version: str, rooms: Path | None) -> str:
+    """Return the last line of the error with which a new process fails; "" if it loads the file."""
+    environ = {**os.environ, "PYTHONPATH": str(rooms or ""), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _LOAD, str(folder), version]
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LOADS_WITHIN_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"no end after {LOADS_WITHIN_S} s"
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+
+
+def _served(seen: Seen, places: Places, loop: Loop, version: str | None) -> None:
+    """Ask the backend, which reads the champion anew with each request, at most once a second."""
+    body = {"tasks": [], "project": f"{loop.project_id}.0"}
+    try:
+        answer = httpx.post(f"{places.backend_url}/predict", json=body, auth=places.backend_login, timeout=30)
+        served = answer.raise_for_status().json()["model_version"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as exc:
+        seen.cannot(["I10"], f"the backend does not say which version it serves: {type(exc).__name__} {exc}")
+        return
+    wanted = "pipeline" if version is None else version[:SHORT]
+    if served != wanted:
+        seen.wrong("I10", loop.name, f"{served} serves, and the champion is {wanted}")
+
+
+def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
+    """Check what versions were trained on and judged with."""
+    for row in conn.execute(
+        """
+        select r.id, count(*) as n, min(o.key) as example from retrain_runs r join (
+            select run_id, output_id from run_items where part = 'train'
+            union all select run_id, output_id from accepted_items
+        ) i on i.run_id = r.id join outputs o on o.id = i.output_id
+        where r.loop = %(loop)s and (o.holdout or exists (
+            select from run_items h join outputs q on q.id = h.output_id
+            where h.run_id = r.id and h.part = 'holdout' and q.group_key = o.group_key))
+        group by r.id
+        """,
+        {"loop": loop.name},
+    ):
+        seen.wrong("I11", row["id"], f"it was trained on {row['n']} outputs of the hold-out, such as {row['example']}")
+    known: list[str] = []
+    if form(loop.labels_xml, loop.spec.get("answer") or ()) is not None:
+        texts = conn.execute("select labels_xml from spec_versions where loop = %(loop)s", {"loop": loop.name})
+        try:
+            known = sorted(labels_of([loop.labels_xml, *(row["labels_xml"] for row in texts)]))
+        except ParseError:
+            known = []
+    for row in conn.execute(
+        """
+        select i.run_id, o.id as output, o.key, i.label from run_items i join retrain_runs r on r.id = i.run_id
+        join outputs o on o.id = i.output_id left join answers a on a.seq = i.answer_seq
+        where r.loop = %(loop)s and (a.output_id is distinct from i.output_id or a.label is distinct from i.label
+            or (%(known)s::text[] <> '{}' and left(i.label, 1) <> '[' and i.label <> all(%(known)s)))
+        limit 10000
+        """,
+        {"loop": loop.name, "known": known},
+    ):
+        if not seen.told(row["output"]):
+            says = f"it used the label {row['label'][:40]!r} for {row['key']}, which is not that of the answer"
+            seen.wrong("I12", row["run_id"], says, mark=row["key"])
+
+
+def promotions(seen: Seen, conn: Conn, loop: Loop) -> None:
+    rows = conn.execute(
+        """
+        select p.*, exists (
+            select from retrain_runs r
+            where r.loop = p.loop and r.version_id = p.version_id and r.status = 'promoted' and r.scores is not null
+            and r.champion_id is not distinct from p.previous_id and r.finished_at <= p.at
+        ) as judged
+        from promotions p where p.loop = %(loop)s order by p.epoch
+        """,
+        {"loop": loop.name},
+    ).fetchall()
+    before: str | None = None
+    for place, row in enumerate(rows, start=1):
+        if row["epoch"] != place or row["previous_id"] != before:
+            seen.wrong("I14", row["epoch"], "it does not begin where the promotion before it ended")
+        elif row["by"] == "gate" and not row["judged"]:
+            seen.wrong("I13", row["epoch"], "the gate has no passed verdict on this version before it")
+        elif not row["by"].strip() or not row["why"].strip():
+            seen.wrong("I13", row["epoch"], "nobody is named, or no reason is given")
+        before = row["version_id"]
+    champions = conn.execute(
+        "select id from model_versions where loop = %(loop)s and stage = 'champion'", {"loop": loop.name}
+    ).fetchall()
+    if [row["id"] for row in champions] != ([] if before is None else [before]):
+        now = ", ".join(row["id"][:SHORT] for row in champions) or "the pipeline"
+        says = f"the champion is {now}, and the last promotion was that of {(before or 'the pipeline')[:SHORT]}"
+        seen.wrong("I14", loop.name, says)

@@ -1,0 +1,54 @@
+"""Snapshots of Postgres: one connection that can only read, and that sees one moment for a whole look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from console.doctor.deep.places import Loop
+
+Row = dict[str, Any]
+Conn = psycopg.Connection[Row]
+CHUNK = 1_000
+"""Rows that are in memory at the same time."""
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[Conn]:
+    """Yield a connection in a read-only transaction (REPEATABLE READ). Raises psycopg.Error if Postgres is away."""
+    dsn = make_conninfo(url, connect_timeout=5, tcp_user_timeout=10_000, application_name="labelloop doctor --deep")
+    with psycopg.connect(dsn, row_factory=dict_row) as conn:
+        conn.read_only = True
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        # Label Studio is read while the transaction is open, which may take minutes.
+        conn.execute("set local idle_in_transaction_session_timeout = 0")
+        conn.execute("set local statement_timeout = '10min'")
+        yield conn
+        conn.rollback()
+
+
+def stream(conn: Conn, statement: str, values: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a statement, CHUNK at a time."""
+    with conn.cursor(name="deep") as cursor:
+        cursor.itersize = CHUNK
+        cursor.execute(statement, values)
+        yield from cursor
+
+
+def loops(conn: Conn, name: str | None) -> list[Loop]:
+    """Return the loops that are at work, or the one of this name."""
+    rows = conn.execute(
+        """
+        select l.name, l.spec, l.labels_xml, p.project_id, p.instance, p.signing_key
+        from loops l left join projects p on p.loop = l.name
+        where l.removed_at is null and l.archived_at is null and (%(name)s::text is null or l.name = %(name)s)
+        order by l.name
+        """,
+        {"name": name},
+    ).fetchall()
+    return [Loop(**{**row, "signing_key": bytes(row["signing_key"] or b"")}) for row in rows]
