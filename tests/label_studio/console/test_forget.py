@@ -26,7 +26,7 @@ from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
 from tests.support.raw_answers import give
-from tests.support.servers import LabelStudio
+from tests.support.servers import LabelStudio, label_studio_database
 from tests.support.sync_loop import region
 
 MARK = f"Zanzibar{uuid.uuid4().hex[:6]}"
@@ -64,18 +64,6 @@ def rows_with(url: str, word: str) -> dict[str, list[str]]:
             if rows := [row for (row,) in conn.execute(query)]:
                 found[table] = rows
     return found
-
-
-def label_studio_database(admin: str) -> str:
-    """Return the URL of Label Studio's database on this server."""
-    with psycopg.connect(admin) as conn:
-        names = [name for (name,) in conn.execute("select datname from pg_database where not datistemplate")]
-    for name in names:
-        url = psycopg.conninfo.make_conninfo(admin, dbname=name)
-        with psycopg.connect(url) as conn:
-            if conn.execute("select to_regclass('task_completion')").fetchone() != (None,):
-                return url
-    raise AssertionError(names)
 
 
 def sided(spec: LoopSpec, *, held: bool) -> str:
@@ -211,7 +199,7 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert f"{MARK} Ltd" in json.dumps(finished.evaluation)
     send(database)
     send(database)
-    theirs = label_studio_database(label_studio_postgres)
+    theirs = label_studio_database(label_studio_postgres, loop.project.instance)
     before = rows_with(database.url, MARK)
     assert set(before) >= PLANTED
     assert set(rows_with(theirs, MARK)) >= {"task", "task_completion"}
