@@ -6,13 +6,13 @@ from console.doctor.findings import Finding, fault
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
 from labelloop.store.database import Conn
-from labelloop.store.tables import annotations
+from labelloop.store.tables import annotations as annotation_store
 from sync.pull.restored import LOOKED_AT, went_back
 
 
 def restored(conn: Conn, studio: Gateway, loop: str, project: LoopProject) -> list[Finding]:
     """Return the fault, with what to do; nothing if there is none."""
-    back = went_back(studio, project.id, annotations.newest_by_task(conn, project.instance, LOOKED_AT))
+    back = went_back(studio, project.id, annotation_store.newest_by_task(conn, project.instance, LOOKED_AT))
     if not back:
         return []
     return [
