@@ -20,8 +20,8 @@ from console.cli import (
     versions,
 )
 from console.cli.adopting import commands as adopting
+from console.cli.keeping import backup, forget, loops
 from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
-from console.cli.records import backup, forget, loops
 from console.cli.wrappers import CommandGroup
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from backend.report.loops import loop_report, overview_report
 from console.cli import main
-from console.cli.records import loops as loop_commands
+from console.cli.keeping import loops as loop_commands
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import load

@@ -1,0 +1,1 @@
+"""Commands that keep data, remove it or forget it."""

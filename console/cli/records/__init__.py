@@ -1,1 +1,0 @@
-"""Commands about a loop's records as a whole: keep, remove, forget."""
