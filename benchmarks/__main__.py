@@ -25,6 +25,7 @@ from benchmarks import (
     pull,
     push,
     ranking,
+    record,
     submit,
 )
 from benchmarks.support.goals import Measured, markdown
@@ -48,6 +49,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "answering": answering.measure,
     "encode": encode.measure,
     "compare": compare.measure,
+    "record": record.measure,
 }
 NEED_LABEL_STUDIO = {"adopt", "encode", "push", "pull", "submit", "memory", "renewal"}
 

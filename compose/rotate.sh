@@ -14,12 +14,22 @@ set_role_password() { # ROLE
         export PGPASSWORD="$(cat /run/secrets/postgres_password)"
         exec psql --host=127.0.0.1 --username=postgres -XqAt --set ON_ERROR_STOP=1'
 }
+rotate_role() { # an installation with one role has it in both files
+    role=$(sed -E 's|^[^:]+://([^:]+):.*$|\1|' "secrets/$name")
+    set_role_password "$role"
+    for name in owner_url database_url; do
+        if grep -q "://$role:" "secrets/$name"; then
+            write "$(sed -E "s|^([^:]+://[^:]+:)[^@]+@|\1$new@|" "secrets/$name")"
+        fi
+    done
+}
 restart() { docker compose restart "$@" && docker compose up -d --no-deps --no-recreate --wait "$@"; }
 
 case $name in
+owner_url)
+    rotate_role ;;
 database_url)
-    set_role_password labelloop
-    write "$(sed -E "s|^([^:]+://[^:]+:)[^@]+@|\1$new@|" secrets/database_url)"
+    rotate_role
     restart sync sync-worker backend backend-worker ;;
 label_studio_database_password)
     set_role_password label_studio

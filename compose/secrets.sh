@@ -11,4 +11,7 @@ for name in postgres_password label_studio_database_password label_studio_secret
     label_studio_token intake_token hook_secret backend_password secret_key; do
     keep "$name" "$(random)"
 done
-keep database_url "postgresql://labelloop:$(random)@postgres:5432/labelloop"
+# An installation from before the two roles keeps its one role: docs/operators/record.md says how to get the second.
+if [ -s secrets/database_url ] && [ ! -s secrets/owner_url ]; then keep owner_url "$(cat secrets/database_url)"; fi
+keep owner_url "postgresql://labelloop:$(random)@postgres:5432/labelloop"
+keep database_url "postgresql://labelloop_app:$(random)@postgres:5432/labelloop"

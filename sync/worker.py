@@ -36,6 +36,7 @@ from sync.pull.agree import weighs
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
+from sync.record.seal import SEAL_EVERY_S, Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -208,6 +209,7 @@ def duties(own: SyncJobs) -> Duties:
     """Return what the worker does: three jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
     watch = Watch(own.settings, own.database)
+    sealer = Sealer(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
         jobs={jobs.PUSH: own.push, jobs.PULL: own.pull, jobs.OPINIONS: own.opinions},
@@ -218,6 +220,7 @@ def duties(own: SyncJobs) -> Duties:
             Check("media are looked at", LOOK_AT_MEDIA_EVERY_S, watch.look),
             Check("old looks at media are deleted", CLEAN_MEDIA_EVERY_S, in_thread(watch.clean)),
             Check("the outbox is taken", OUTBOX_EVERY_S, in_thread(outbox.take_all, own.database)),
+            Check("the record is sealed", SEAL_EVERY_S, in_thread(sealer.seal)),
         ],
         concurrency=CONCURRENCY,
         on_stop=watch.stop,

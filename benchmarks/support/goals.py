@@ -124,6 +124,14 @@ ENCODING_GOALS = (
 ADOPTING_GOALS = (ADOPT := Goal("adopt 10,000 annotated tasks, beyond the export", "the bare export", 180, "s"),)
 """Goals of an adoption. Their table is in docs/operators/adopt.md."""
 
+RECORD_GOALS = (
+    RECORD_INTAKE := Goal("2,000 outputs taken over HTTP", "the same without the record", 1.15),
+    RECORD_STATES := Goal("2,000 outputs moved through two states", "the same without the record", 1.15),
+    RECORD_ANSWER := Goal("an answer over HTTP, p50", "the same without the record", 1.15),
+    RECORD_SEAL := Goal("entries sealed", "a fixed limit", 10_000, "rows/s", at_least=True),
+)
+"""Goals of the record. Their table is in docs/operators/record.md."""
+
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
 """The goals in the order of the table in docs/operators/performance.md."""
 

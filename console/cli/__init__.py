@@ -9,7 +9,6 @@ from console.cli import (
     decisions,
     doctor,
     invite,
-    lineage,
     people,
     report,
     runs,
@@ -22,6 +21,7 @@ from console.cli import (
 from console.cli.adopting import commands as adopting
 from console.cli.keeping import backup, forget, loops
 from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
+from console.cli.record import audit, lineage
 from console.cli.wrappers import CommandGroup
 
 
@@ -36,6 +36,7 @@ def main() -> None:
 
 TOPICS = (
     adopting,
+    audit,
     backup,
     callbacks,
     completion,

@@ -8,6 +8,7 @@ ROLES = {
         "down": "Stop an `up` or its leftovers; --purge deletes its data",
         "demo": "Play the whole loop on real input with simulated annotators",
         "doctor": "Find faults, and print the command that repairs each",
+        "audit": "Check the record of all changes, or tell a story from it",
         "status": "Count waiting, in-review and answered outputs per loop",
         "loops": "Show all loops at a glance, and which need attention",
         "loop": "Archive a loop, restore it, or remove it for good",

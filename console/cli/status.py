@@ -163,7 +163,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
 
     settings.require("database_url")
     specs, faults = load_all(settings.loops_dir, check)
-    applied = apply(settings.database_url)
+    applied = apply(settings.owner_url or settings.database_url, settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         before = {spec.name: loops.get(conn, spec.name) for spec in specs}
         specs, lost = _registered(conn, specs)

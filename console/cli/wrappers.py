@@ -73,11 +73,13 @@ as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
+def open_database(settings: Settings, *, as_owner: bool = False) -> Iterator[Database]:
+    """Yield the database; with `as_owner` for the role that owns the tables, if the settings name one."""
     from labelloop.store.database import Database
 
     settings.require("database_url")
-    with Database(settings.database_url, size=2, actor=_actor()) as db:
+    url = (settings.owner_url if as_owner else "") or settings.database_url
+    with Database(url, size=2, actor=_actor()) as db:
         yield db
 
 

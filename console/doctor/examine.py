@@ -12,6 +12,7 @@ import psycopg
 from backend.report.estimates.opinions import waiting_for_nobody
 from console.doctor import answers, calls, files, gather, media, order, project, restored, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
+from console.doctor.record import record
 from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.answers import Project
@@ -98,6 +99,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
     yield _try("callbacks", lambda: work.callbacks(registered.list_(conn), registered.counts(conn)))
     yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
+    yield _try("record", lambda: record(conn))
 
 
 def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]:

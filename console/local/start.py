@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
-from console.local import environment, ports
+from console.local import environment, ports, roles
 from console.local.label_studio import LabelStudio, database_for
 from console.local.leftovers import mark
 from console.local.options import UpOptions
@@ -82,9 +82,10 @@ class Start:
             self._install()
         self._steps.begin("starting Postgres")
         self._supervisor.start()
-        settings = replace(settings, database_url=self._postgres())
+        owner_url, database_url = self._postgres()
+        settings = replace(settings, owner_url=owner_url, database_url=database_url)
         self._steps.begin("updating labelloop's tables")
-        made = migrate(settings.database_url)
+        made = migrate(owner_url, database_url)
         self._steps.done(f"labelloop's tables are {'updated' if made else 'up to date'}")
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
         self._choose_ports("sync", "backend")
@@ -142,21 +143,24 @@ class Start:
     def _at(self, name: str) -> str:
         return f"http://127.0.0.1:{self._ports[name]}"
 
-    def _postgres(self) -> str:
+    def _postgres(self) -> tuple[str, str]:
+        """Return the URLs of the database for its owner and for the application."""
         if self._options.database_url:
             try:
                 psycopg.connect(self._options.database_url, connect_timeout=10).close()
             except psycopg.Error as exc:
                 raise UsageError(f"cannot connect to the Postgres of --database-url: {exc}") from exc
             self._steps.done("your Postgres answers")
-            return self._options.database_url
+            owner_url = self._options.environ.get("LABELLOOP_OWNER_URL") or self._options.database_url
+            return owner_url, self._options.database_url
         server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
         server.prepare()
         self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
         self._up("postgres", server.is_up)
         programs = "of this system" if server.binaries.kind == "system" else "of a wheel"
         self._steps.done(f"Postgres {server.binaries.version} {programs} is up")
-        return server.create_database("labelloop")
+        owner_url = server.create_database("labelloop")
+        return owner_url, roles.application(owner_url, self._data_dir / "postgres")
 
     def _label_studio(self, settings: Settings, *, grace_is_given: bool) -> Settings:
         if self._options.label_studio_url:
@@ -173,7 +177,7 @@ class Start:
                 label_studio_password="",
             )
         name = urlsplit(settings.database_url).path.strip("/") + "_label_studio"
-        url = database_for(settings.database_url, name)
+        url = database_for(settings.owner_url, name)
         if not url:
             self._steps.announce(
                 "Label Studio keeps its own SQLite: this Postgres lacks pg_trgm and btree_gin, or allows no new "
@@ -208,7 +212,7 @@ class Start:
 
     def _rooms(self, settings: Settings, database: Database) -> None:
         self._steps.begin("starting sync, backend and their workers")
-        env = python_env() | settings.to_env()
+        env = python_env() | replace(settings, owner_url="").to_env()  # no service needs the owner's rights
         del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # read from settings.env instead, where it may be replaced later
 
         def run(name: str, *words: str, **more: str) -> None:

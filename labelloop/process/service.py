@@ -15,6 +15,7 @@ from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
 from labelloop.process.metrics import Metrics
 from labelloop.process.problems import problem
 from labelloop.process.serving import BODY_LIMIT, BodyLimit, refuse_broken_queries
+from labelloop.store.acting import set_actor
 from labelloop.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collect
     metrics = Metrics(app, collectors)
     refuse_broken_queries(app)
     app.register_error_handler(Exception, as_problem)
+    app.teardown_request(lambda _: set_actor(""))
     return app, metrics
 
 

@@ -15,6 +15,7 @@ from labelloop.process.ups import is_held
 SECRETS = frozenset(
     {
         "database_url",
+        "owner_url",
         "label_studio_token",
         "label_studio_password",
         "intake_token",
@@ -27,7 +28,7 @@ SECRETS = frozenset(
         "secret_key",
     }
 )
-URLS = frozenset({"database_url", "mlflow_tracking_uri"})
+URLS = frozenset({"database_url", "owner_url", "mlflow_tracking_uri"})
 """Settings of which only the password is secret."""
 _IN_QUERY = re.compile(r"\b((?:ssl)?password|token|key)=('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
 """A password in the query of a URL, or in a connection string of Postgres (name=value)."""
@@ -46,6 +47,10 @@ class Settings:
     """The folder of the version files, `<sha256>.skops`; `models` in the data folder if not set."""
     database_url: str = ""
     """postgresql://user:password@host:port/database"""
+    owner_url: str = ""
+    """The same database for the role that owns the tables; empty if that is the role of `database_url`."""
+    record_heads: Path | None = None
+    """File to which the newest seal of the record is published; `record/heads.jsonl` in the data folder if not set."""
     label_studio_url: str = ""
     label_studio_public_url: str = ""
     """Address at which annotators open Label Studio, if it is another than `label_studio_url`."""
@@ -130,6 +135,7 @@ class Settings:
                 continue
             values[field.name] = _convert(name, str(field.type), said[name])
         values.setdefault("models_dir", data_dir / "models")
+        values.setdefault("record_heads", data_dir / "record" / "heads.jsonl")
         return cls(**values)  # type: ignore[arg-type]
 
     @property
@@ -158,7 +164,7 @@ class Settings:
         """Return the text without our secrets and without the password of any URL."""
         said = {str(getattr(self, name)) for name in SECRETS}
         passwords = {found[2].strip("'") for name in URLS for found in _IN_QUERY.finditer(str(getattr(self, name)))}
-        passwords.add(urlsplit(self.database_url).password or "")
+        passwords |= {urlsplit(url).password or "" for url in (self.database_url, self.owner_url)}
         for secret in sorted({*said, *passwords, *map(unquote, passwords)} - {""}, key=len, reverse=True):
             text = text.replace(secret, "***")
         return re.sub(r"(://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 _NOW: ContextVar[str] = ContextVar("actor", default="")
 
@@ -19,7 +19,7 @@ def tell(conn: Connection[object]) -> None:
     name = _NOW.get()
     if name:
         with conn.pipeline():  # in one request to Postgres with the begin of the transaction
-            conn.execute("select set_config('labelloop.actor', %s, true)", [name])
+            conn.execute(sql.SQL("set local labelloop.actor = {}").format(name))
 
 
 def option(actor: str) -> str:

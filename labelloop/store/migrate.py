@@ -7,12 +7,14 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from labelloop.errors import SettingsError
-from labelloop.store.database import Conn
+from labelloop.store import rights
+from labelloop.store.database import Conn, Database
 from labelloop.store.tables.jobs import open_app
 
 TRIES = 5
@@ -24,8 +26,11 @@ def sqlalchemy_url(url: str) -> str:
     return "postgresql+psycopg://" + url.split("://", 1)[1]
 
 
-def migrate(url: str) -> list[str]:
-    """Apply the missing revisions, and return them, oldest first; none if the schema is the newest."""
+def migrate(url: str, application: str = "") -> list[str]:
+    """Apply the missing revisions, and return them, oldest first; none if the schema is the newest.
+
+    `application` is the URL of the application, if it has a role of its own: that role gets its rights.
+    """
     settings = config()
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     for tries_left in reversed(range(TRIES)):
@@ -38,8 +43,17 @@ def migrate(url: str) -> list[str]:
     if not queue_is_there:
         with open_app(url) as app:
             app.schema_manager.apply_schema()
+    _give_rights(url, application)
     script = ScriptDirectory.from_config(settings)
     return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
+
+
+def _give_rights(url: str, application: str) -> None:
+    role = conninfo_to_dict(application).get("user") if application else None
+    if role is None or role == conninfo_to_dict(url).get("user"):
+        return
+    with Database(url, size=1) as database, database.transaction() as conn:
+        rights.give(conn, str(role))
 
 
 def config() -> Config:

@@ -73,7 +73,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
     from labelloop.store import adoptions, removal
     from labelloop.store.tables import loops, projects
 
-    with open_database(settings) as db:
+    with open_database(settings, as_owner=True) as db:
         with db.transaction() as conn:
             if not loops.is_archived(conn, name):
                 raise _not_archived(loops.names(conn), loops.resting(conn), name)

@@ -145,7 +145,7 @@ def hold_answers_still(conn: Conn) -> None:
     An answer gets its number before it is committed. Without the lock, a lower number could appear after the cut was
     fixed.
     """
-    conn.execute("lock table answers in share mode")
+    conn.execute("select hold_answers()")
 
 
 def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:

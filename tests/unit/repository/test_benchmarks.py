@@ -16,6 +16,7 @@ from benchmarks.support.goals import (
     GOALS,
     HEAD,
     PUSH,
+    RECORD_GOALS,
     Goal,
     Measured,
     markdown,
@@ -27,6 +28,7 @@ PAGE = (DOCS / "operators" / "performance.md").read_text()
 WAITING = (DOCS / "pipelines" / "waiting.md").read_text()
 SENTENCES = (DOCS / "engineers" / "sentences.md").read_text()
 ADOPTING = (DOCS / "operators" / "adopt.md").read_text()
+RECORD = (DOCS / "operators" / "record.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("| ").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 TABLE = {row[0]: dict(zip(HEAD, row, strict=True)) for row in ROWS if len(row) == len(HEAD)}
 
@@ -53,8 +55,8 @@ def test_the_page_gives_a_reason_for_each_goal_that_is_not_reached() -> None:
 
 @pytest.mark.parametrize(
     ("page", "goals"),
-    [(WAITING, ANSWERING_GOALS), (ADOPTING, ADOPTING_GOALS), (SENTENCES, ENCODING_GOALS)],
-    ids=["wait", "adopt", "encode"],
+    [(WAITING, ANSWERING_GOALS), (ADOPTING, ADOPTING_GOALS), (SENTENCES, ENCODING_GOALS), (RECORD, RECORD_GOALS)],
+    ids=["wait", "adopt", "encode", "record"],
 )
 def test_the_pages_of_their_own_have_their_goals(page: str, goals: Sequence[Goal]) -> None:
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in page.splitlines()]

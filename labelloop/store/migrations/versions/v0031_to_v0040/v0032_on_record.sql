@@ -114,3 +114,10 @@ select record_begins('callbacks', array['id'], 'r.loop',
 select record_begins('adoptions', array['loop'], 'r.loop',
     $$ jsonb_build_object('project', r.project_id, 'adopted', r.adopted_at is not null,
         'released', r.released_at is not null) $$, array['label_studio_url', 'settings', 'tabs', 'batch_id', 'begun_at']);
+
+-- The application may add answers and not change them. In Postgres, the lock needs the right to change them.
+create function hold_answers() returns void language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+    lock table answers in share mode;
+end $$;
+comment on function hold_answers is 'Let no other transaction add an answer until this one ends.';

@@ -84,15 +84,15 @@ comment on column recorded_tables.facts is 'Expression for the facts of a row r:
 comment on column recorded_tables.content is 'Expression for the bytes of the content columns of a row r.';
 comment on column recorded_tables.key is 'Expression for the key of a row r.';
 
-create function record_actor() returns integer language plpgsql security definer set search_path = public, pg_temp as $$
+create function record_actor() returns integer language plpgsql as $$
 declare
     who text := coalesce(nullif(current_setting('labelloop.actor', true), ''), 'role ' || session_user
         || coalesce(' by ' || nullif(current_setting('application_name'), ''), ''));
     known integer;
 begin
-    select a.id into known from record_actors a where a.name = who;
+    select a.id into known from public.record_actors a where a.name = who;
     if known is null then
-        insert into record_actors (name) values (who) on conflict (name) do update set name = excluded.name
+        insert into public.record_actors (name) values (who) on conflict (name) do update set name = excluded.name
         returning id into known;
     end if;
     return known;
@@ -165,12 +165,13 @@ begin
             select who, r.loop, %1$L, r.key, 'update', r.before, r.facts, r.reason, %2$s
             from (
                 select n.*, o.facts as before, %3$s
-                from (select %4$s, %5$s as facts from gone r) o
-                join (select %4$s, %6$s as loop, %7$s as key, %5$s as facts, %8$s from fresh r) n on %9$s
+                from (select %4$s, %5$s as facts from gone r offset 0) o
+                join (select %4$s, %6$s as loop, %7$s as key, %5$s as facts, %8$s from fresh r offset 0) n on %9$s
                 where o.facts is distinct from n.facts
             ) r;
             return null;
-        end $f$ $$, of_table, digests, salted, key_columns, facts, of_loop, key, why, join_on);
+        end $f$ $$, of_table, digests, $$ case when n.reason is not null then uuid_send(gen_random_uuid()) end as salt $$,
+            key_columns, facts, of_loop, key, why, join_on);
         execute format('create trigger record_updated after update on %I referencing old table as gone
             new table as fresh for each statement execute function %I()', of_table, 'record_' || of_table || '_updated');
     end if;
@@ -241,10 +242,16 @@ declare
     last bigint;
     last_hash bytea;
     settled bigint;
+    next_mark bigint;
     n integer;
 begin
     if not pg_try_advisory_xact_lock(hashtext('labelloop.record_seal')) then
         return;
+    end if;
+    -- The newest id is read before this transaction gets its number. A transaction that has taken an id up to this one
+    -- has its number by then, so a lower one. In a transaction that has a number already, nothing follows from that.
+    if pg_current_xact_id_if_assigned() is null then
+        select last_value into next_mark from record_entries_id_seq where is_called;
     end if;
     select * into here from record_sealing;
     if here.mark_xid > pg_snapshot_xmax(pg_current_snapshot()) then
@@ -267,11 +274,9 @@ begin
     ) fresh;
     get diagnostics n = row_count;
     if n < most and (settled is not null or here.mark_xid is null) then
-        -- The newest id is read before the snapshot: its transaction has its number by then.
-        select last_value into here.mark from record_entries_id_seq where is_called;
-        update record_sealing set horizon = greatest(horizon, settled), mark = here.mark,
-            mark_xid = pg_snapshot_xmax(pg_current_snapshot()) where here.mark is distinct from mark
-            or settled > horizon;
+        update record_sealing set horizon = greatest(horizon, settled), mark = coalesce(next_mark, mark),
+            mark_xid = case when next_mark is null then mark_xid else pg_current_xact_id() end
+        where next_mark is distinct from mark or settled > horizon;
     end if;
     return query select here.chain, last + n, coalesce((select s.hash from record_seals s where s.seq = last + n),
         last_hash), n;
