@@ -23,6 +23,7 @@ from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from tests.support.hops.callbacks import EVERYTHING, send
+from tests.support.hops.recorded import Recorded
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
 from tests.support.raw_answers import give
@@ -139,7 +140,7 @@ def pets(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Any:
 
 
 def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterwards(
-    pets: House, database: Database, label_studio: LabelStudio, label_studio_postgres: str
+    pets: House, database: Database, label_studio_postgres: str, tmp_path: Path
 ) -> None:
     loop, pipeline = pets.loop, Pipeline(pets)
     held, taught = sided(loop.spec, held=True), sided(loop.spec, held=False)
@@ -203,6 +204,8 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     before = rows_with(database.url, MARK)
     assert set(before) >= PLANTED
     assert set(rows_with(theirs, MARK)) >= {"task", "task_completion"}
+    recorded = Recorded(database, tmp_path / "heads.jsonl")
+    recorded.seal()
     counted = loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1")
     [kept] = [task for task in loop.tasks() if task["data"]["labelloop_key"] == f"{MARK}/taught 3"]
 
@@ -222,6 +225,9 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert [one.exit_code for one in done] == [0, 0, 0, 0], [one.output for one in done]
     assert rows_with(database.url, MARK) == {}
     assert rows_with(theirs, MARK) == {}
+
+    recorded.seal()
+    assert recorded.findings() == [], "the chain of the record is whole, and no row counts as changed"
 
     # The versions are named, the rows stay, and the proof is found by the name.
     assert version in json.loads(done[1].stdout)["versions"]
