@@ -10,7 +10,7 @@ import httpx
 import psycopg
 
 from backend.report.estimates.opinions import waiting_for_nobody
-from console.doctor import answers, calls, files, gather, media, order, project, server, services, tasks, work
+from console.doctor import answers, calls, files, gather, media, order, project, restored, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
 from console.doctor.record import record
 from labelloop.answers.unreadable import empty_is_an_answer
@@ -235,6 +235,9 @@ def _ranking(
 def _tasks(conn: Conn, studio: Inspection, loop: str, row: LoopProject, again_s: float) -> Iterator[Finding]:
     """Compare the tasks. A difference counts only if it is found twice: a push or a pull may be in progress."""
     try:
+        if older := restored.restored(conn, studio, loop, row):
+            yield from older
+            return
         known, found = gather.tasks(conn, studio, loop, row)
         if found != tasks.Differences():
             time.sleep(again_s)

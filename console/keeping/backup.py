@@ -93,7 +93,7 @@ def _database(settings: Settings) -> Iterator[str]:
             yield server.url("labelloop")
         return
     settings.require("database_url")
-    with nullcontext(settings.database_url) as url:
+    with nullcontext(settings.owner_url or settings.database_url) as url:
         yield url
 
 

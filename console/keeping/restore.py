@@ -21,7 +21,17 @@ from labelloop.process.settings import FILE
 from labelloop.store.migrate import known_revisions
 
 Announce = Callable[[str], object]
-_OF_THE_OLD = ("DATA_DIR", "DATABASE_URL", "LABEL_STUDIO_URL", "SYNC_URL", "BACKEND_URL", "LOOPS_DIR", "MODELS_DIR")
+_OF_THE_OLD = (
+    "DATA_DIR",
+    "DATABASE_URL",
+    "OWNER_URL",
+    "RECORD_HEADS",
+    "LABEL_STUDIO_URL",
+    "SYNC_URL",
+    "BACKEND_URL",
+    "LOOPS_DIR",
+    "MODELS_DIR",
+)
 """Settings that name places of the machine that was backed up."""
 
 

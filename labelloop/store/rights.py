@@ -24,6 +24,8 @@ APPEND_ONLY = (
 )
 """Tables whose rows the application adds, and never changes or deletes."""
 READ_ONLY = (
+    "forgotten",
+    "forgotten_outputs",
     "labelloop_migrations",
     "record_actors",
     "record_entries",
@@ -31,7 +33,7 @@ READ_ONLY = (
     "record_sealing",
     "recorded_tables",
 )
-"""Tables that the application only reads: triggers and functions of the owner write them."""
+"""Tables that the application only reads: the owner writes them, by triggers, functions or `labelloop forget`."""
 _COLUMNS = {"promotions": ("exported",)}
 """Columns of append-only tables that the application may change: they say what other systems were told."""
 

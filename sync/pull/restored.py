@@ -13,7 +13,7 @@ from labelloop.errors import Failed
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import KnownTask
-from labelloop.reading.ids import TaskId
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -38,12 +38,16 @@ def check_not_older(database: Database, gateway: Gateway, spec: LoopSpec, projec
     """
     with database.transaction() as conn:
         stored = annotation_store.newest_by_task(conn, project.instance, LOOKED_AT)
-    if not stored:
-        return
-    there = gateway.changed_at(project.id, stored)
-    back = [task_id for task_id, at in there.items() if at < stored[task_id] - MARGIN]
-    if back:
+    if back := went_back(gateway, project.id, stored):
         raise LabelStudioIsOlder(_words(spec.name, f"{len(back)} tasks there lack answers that are stored here"))
+
+
+def went_back(gateway: Gateway, project_id: ProjectId, stored: Mapping[TaskId, datetime]) -> list[TaskId]:
+    """Return the tasks whose last change is before the time of an answer to them; `stored`: those times by task."""
+    if not stored:
+        return []
+    there = gateway.changed_at(project_id, stored)
+    return [task_id for task_id, at in there.items() if at < stored[task_id] - MARGIN]
 
 
 def check_gone(

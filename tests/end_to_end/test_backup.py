@@ -21,7 +21,7 @@ from labelloop.store.database import Database
 from sync.pull.restored import LabelStudioIsOlder
 from sync.recreate import recreate
 from tests.support.ports import free_base
-from tests.support.servers import LabelStudio, a_database
+from tests.support.servers import LabelStudio, a_database, label_studio_database
 from tests.support.sync_loop import XML, SyncLoop, region, sync_loop, wait_until
 from tests.support.workers.up import Up, cli, down
 
@@ -38,18 +38,6 @@ def run(settings: Settings, *words: str) -> str:
     done = CliRunner().invoke(main, words, env=settings.to_env() | {"USER": "ada"})
     assert done.exit_code == 0, done.output
     return done.stdout
-
-
-def their_database(admin: str) -> str:
-    """Return the URL of the database of the tests' Label Studio."""
-    with psycopg.connect(admin) as conn:
-        names = [name for (name,) in conn.execute("select datname from pg_database where not datistemplate")]
-    for name in names:
-        url = psycopg.conninfo.make_conninfo(admin, dbname=name)
-        with psycopg.connect(url) as conn:
-            if conn.execute("select to_regclass('task_completion')").fetchone() != (None,):
-                return url
-    raise AssertionError(names)
 
 
 def answered(loop: SyncLoop) -> int:
@@ -85,9 +73,10 @@ def key(tmp_path: Path) -> str:
 def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or_doubles_anything(
     pets: SyncLoop, key: str, label_studio: LabelStudio, label_studio_postgres: str, postgres_url: str, tmp_path: Path
 ) -> None:
-    theirs, folder = their_database(label_studio_postgres), tmp_path / "backup"
+    folder = tmp_path / "backup"
     pets.submit(30)
     pets.push()
+    theirs = label_studio_database(label_studio_postgres, pets.project.instance)
     answer(pets, 5)
     run(pets.settings, "backup", str(folder), "--key-file", key, "--label-studio-database", theirs)
     at_backup = pets.states()

@@ -62,7 +62,7 @@ def forget(
         raise UsageError("give one of: --key KEY (may be repeated), --group GROUP, --person NAME")
     if person is not None and loop is not None:
         raise UsageError("a person is forgotten in all loops: leave --loop out")
-    with open_database(settings) as db:
+    with open_database(settings, as_owner=True) as db:
         if listing:
             return show(_proofs(db, loop, [*keys, *(name for name in (group, person) if name)]), as_json)
         if person is not None:

@@ -1,7 +1,7 @@
 """Forgetting on the record: salts and reasons of rows are deleted before the rows change, and the chain stays whole.
 
 The record keeps a salted digest of each row's content (docs/house/on-record.md). Without its salt nobody can test a
-guess, and the check of the record finds the row forgotten and not changed. The caller owns the transaction.
+guess. The check of the record finds the row forgotten and not changed. The caller owns the transaction.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from psycopg import sql
+from tests.support.hops.recorded import Recorded
 
 from console.cli import main
 from labelloop.outputs.output import Output
@@ -26,7 +27,7 @@ from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
 from tests.support.raw_answers import give
-from tests.support.servers import LabelStudio
+from tests.support.servers import LabelStudio, label_studio_database
 from tests.support.sync_loop import region
 
 MARK = f"Zanzibar{uuid.uuid4().hex[:6]}"
@@ -64,18 +65,6 @@ def rows_with(url: str, word: str) -> dict[str, list[str]]:
             if rows := [row for (row,) in conn.execute(query)]:
                 found[table] = rows
     return found
-
-
-def label_studio_database(admin: str) -> str:
-    """Return the URL of Label Studio's database on this server."""
-    with psycopg.connect(admin) as conn:
-        names = [name for (name,) in conn.execute("select datname from pg_database where not datistemplate")]
-    for name in names:
-        url = psycopg.conninfo.make_conninfo(admin, dbname=name)
-        with psycopg.connect(url) as conn:
-            if conn.execute("select to_regclass('task_completion')").fetchone() != (None,):
-                return url
-    raise AssertionError(names)
 
 
 def sided(spec: LoopSpec, *, held: bool) -> str:
@@ -151,7 +140,7 @@ def pets(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Any:
 
 
 def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterwards(
-    pets: House, database: Database, label_studio: LabelStudio, label_studio_postgres: str
+    pets: House, database: Database, label_studio_postgres: str, tmp_path: Path
 ) -> None:
     loop, pipeline = pets.loop, Pipeline(pets)
     held, taught = sided(loop.spec, held=True), sided(loop.spec, held=False)
@@ -211,10 +200,12 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert f"{MARK} Ltd" in json.dumps(finished.evaluation)
     send(database)
     send(database)
-    theirs = label_studio_database(label_studio_postgres)
+    theirs = label_studio_database(label_studio_postgres, loop.project.instance)
     before = rows_with(database.url, MARK)
     assert set(before) >= PLANTED
     assert set(rows_with(theirs, MARK)) >= {"task", "task_completion"}
+    recorded = Recorded(database, tmp_path / "heads.jsonl")
+    recorded.seal()
     counted = loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1")
     [kept] = [task for task in loop.tasks() if task["data"]["labelloop_key"] == f"{MARK}/taught 3"]
 
@@ -234,6 +225,9 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert [one.exit_code for one in done] == [0, 0, 0, 0], [one.output for one in done]
     assert rows_with(database.url, MARK) == {}
     assert rows_with(theirs, MARK) == {}
+
+    recorded.seal()
+    assert recorded.findings() == [], "the chain of the record is whole, and no row counts as changed"
 
     # The versions are named, the rows stay, and the proof is found by the name.
     assert version in json.loads(done[1].stdout)["versions"]

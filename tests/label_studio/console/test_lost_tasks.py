@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from console.doctor import Finding
@@ -17,10 +18,11 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.tasks import KnownTask
 from labelloop.store.database import Database
 from sync import recreate as recreating
+from sync.pull.restored import LabelStudioIsOlder
 from sync.pull.sweep import Standing
 from sync.recreate import recreate
 from tests.support.house import House, house
-from tests.support.servers import LabelStudio
+from tests.support.servers import LabelStudio, label_studio_database
 
 N = 24
 """More than people delete."""
@@ -158,3 +160,31 @@ def test_a_difference_seen_only_once_is_not_reported() -> None:
     assert late & differences(rows, both, states) == Differences()  # type: ignore[arg-type]
     on_its_way = [*both, Standing(7, 0, "c")]  # type: ignore[arg-type]
     assert differences(rows, on_its_way, states) == Differences()  # type: ignore[arg-type]
+
+
+def test_a_label_studio_that_was_restored_to_before_an_answer_takes_none_back(
+    pets: House, label_studio_postgres: str
+) -> None:
+    _answer(pets, 3)
+    before, tasks = _answers(pets), pets.loop.tasks()
+    answered = [task["id"] for task in tasks if task["annotations"]]
+    theirs = label_studio_database(label_studio_postgres, pets.loop.project.instance)
+    with psycopg.connect(theirs) as conn:  # as it was before two of the answers, and before two tasks
+        conn.execute("delete from task_completion where task_id = any(%s)", [answered[:2]])
+        conn.execute(
+            "update task set updated_at = updated_at - interval '1 hour', is_labeled = false where id = any(%s)",
+            [answered[:2]],
+        )
+    for full in (False, True):
+        with pytest.raises(LabelStudioIsOlder, match="project recreate --loop pets"):
+            pets.loop.pull(full=full)
+    with pytest.raises(LabelStudioIsOlder):
+        pets.loop.push()
+    assert _answers(pets) == before
+
+    ill = _ill(pets)
+    assert "2 tasks in Label Studio lack answers that are stored here" in ill["restored"].says
+    pets.repair(ill["restored"])
+    assert _answers(pets) == before
+    assert pets.loop.states() == {"answered": 3, "in_review": N - 3}
+    assert "restored" not in _ill(pets)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.hops.recorded import Recorded
 
 from console.cli import main
 from labelloop.process.settings import Settings
@@ -42,7 +44,10 @@ def answered(desk: Desk) -> list[dict[str, Any]]:
     return desk.sql("select output_id, label, reviewers from answers order by seq")
 
 
-def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(desk: Desk, database: Database) -> None:
+def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
+    desk: Desk, database: Database, tmp_path: Path
+) -> None:
+    recorded = Recorded(database, tmp_path / "heads.jsonl")
     with database.transaction() as conn:
         registered.add(conn, "pets", "http://127.0.0.1:1/gone", EVERYTHING, ANNA)
     in_label_studio, _, both = desk.submit("a", "b", "c")
@@ -64,6 +69,8 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(desk: Desk, 
         )
     send(database)
     before = answered(desk)
+    recorded.seal()
+    assert recorded.findings() == []
     assert {"reviewers", "access_tokens", "callbacks", "retrain_runs", "record_actors"} <= set(rows_with(desk, ANNA))
 
     unsure = run(desk, "forget", "--person", ANNA)
@@ -75,6 +82,8 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(desk: Desk, 
         conn.execute("update retrain_runs set scores = scores - 'not her'")  # another address that ends like hers
     assert rows_with(desk, ANNA) == []
     assert answered(desk) == before
+    recorded.seal()
+    assert recorded.findings() == [], "the chain is whole, and no row counts as changed"
     people = desk.sql("select distinct email, forgotten_at is not null as gone from reviewers order by email")
     assert people == [{"email": "ben@x.org", "gone": False}, {"email": pseudonym, "gone": True}]
     assert desk.sql("select why, reasons from retrain_runs") == [

@@ -15,6 +15,13 @@ from labelloop.errors import UsageError
 CHUNK, SEALED = sealing.CHUNK, sealing.CHUNK + sealing.TAG
 
 
+@pytest.fixture(scope="module")
+def cipher(tmp_path_factory: pytest.TempPathFactory) -> sealing.Key:
+    file = tmp_path_factory.mktemp("key") / "key"
+    file.write_text("a key of more than sixteen bytes\n")
+    return sealing.Key(file, b"salt" * 4)  # slow by intention, so it is made once
+
+
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     file = tmp_path / "key"
@@ -22,29 +29,29 @@ def key(tmp_path: Path) -> Path:
     return file
 
 
-def sealed(key: Path, data: bytes, name: str = "a") -> bytes:
+def sealed(key: sealing.Key, data: bytes, name: str = "a") -> bytes:
     out = io.BytesIO()
-    writer = sealing.Sealing(out, sealing.Key(key, b"salt" * 4).of(name))
+    writer = sealing.Sealing(out, key.of(name))
     for start in range(0, len(data), 50_000):
         writer.write(data[start : start + 50_000])
     writer.close()
     return out.getvalue()
 
 
-def opened(key: Path, stored: bytes, name: str = "a") -> bytes:
-    return b"".join(sealing.opened(io.BytesIO(stored), sealing.Key(key, b"salt" * 4).of(name), name))
+def opened(key: sealing.Key, stored: bytes, name: str = "a") -> bytes:
+    return b"".join(sealing.opened(io.BytesIO(stored), key.of(name), name))
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
-def test_a_sealed_file_comes_back_whatever_its_length(key: Path, size: int) -> None:
+def test_a_sealed_file_comes_back_whatever_its_length(cipher: sealing.Key, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
-    stored = sealed(key, data)
-    assert opened(key, stored) == data
+    stored = sealed(cipher, data)
+    assert opened(cipher, stored) == data
     assert data[:32] not in stored or size < 2
 
 
-def test_a_file_that_was_changed_in_any_way_is_refused(key: Path, tmp_path: Path) -> None:
-    stored = sealed(key, bytes(3 * CHUNK))
+def test_a_file_that_was_changed_in_any_way_is_refused(cipher: sealing.Key, tmp_path: Path) -> None:
+    stored = sealed(cipher, bytes(3 * CHUNK))
     changed = {
         "a flipped bit": stored[:70_000] + bytes([stored[70_000] ^ 1]) + stored[70_001:],
         "the last chunk cut off": stored[: 2 * SEALED],
@@ -56,13 +63,13 @@ def test_a_file_that_was_changed_in_any_way_is_refused(key: Path, tmp_path: Path
     }
     for what, bytes_ in changed.items():
         with pytest.raises(UsageError, match="cannot be decrypted"):
-            pytest.fail(f"{what}: {len(opened(key, bytes_))} bytes were taken")
+            pytest.fail(f"{what}: {len(opened(cipher, bytes_))} bytes were taken")
     with pytest.raises(UsageError, match="cannot be decrypted"):
-        opened(key, stored, "b")
+        opened(cipher, stored, "b")
     other = tmp_path / "other"
     other.write_text("another key of sixteen bytes")
     with pytest.raises(UsageError, match="the key is wrong"):
-        opened(other, stored)
+        opened(sealing.Key(other, b"salt" * 4), stored)
 
 
 def backup(folder: Path, key: Path | None) -> None:

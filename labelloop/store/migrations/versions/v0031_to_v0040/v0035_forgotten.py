@@ -54,8 +54,11 @@ SQL = """
         'Time at which the name was replaced by a pseudonym; no pull writes it again. Null for all others.';
 
     select record_begins('forgotten', array['id'], 'r.loop',
-        'jsonb_build_object(''kind'', r.kind, ''versions'', r.versions)',
-        array['salt', 'name_sha256', 'by', 'counts', 'at'], 'r.why');
+        $$ jsonb_build_object('kind', r.kind, 'versions', r.versions) $$,
+        array['salt', 'name_sha256', 'by', 'why', 'counts', 'at'], 'r.why');
+    select record_begins('forgotten_outputs', array['output_id'],
+        '(select o.loop from outputs o where o.id = r.output_id)',
+        $$ jsonb_build_object('proof', r.forgotten_id) $$);
 """
 
 
