@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from console.doctor.findings import Finding, fault, good, hint
-from labelloop.store import rights
 from labelloop.store.database import Conn
+from labelloop.store.record import rights
 from labelloop.store.record.rows import check_unsealed
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from labelloop.errors import SettingsError
-from labelloop.store import rights
 from labelloop.store.database import Conn, Database
+from labelloop.store.record import rights
 from labelloop.store.tables.jobs import open_app
 
 TRIES = 5

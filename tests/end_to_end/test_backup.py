@@ -20,7 +20,7 @@ from labelloop.spec.folder import load
 from labelloop.store.database import Database
 from sync.pull.restored import LabelStudioIsOlder
 from sync.recreate import recreate
-from tests.support.ports import free_base
+from tests.support.network.ports import free_base
 from tests.support.servers import LabelStudio, a_database, label_studio_database
 from tests.support.sync_loop import XML, SyncLoop, region, sync_loop, wait_until
 from tests.support.workers.up import Up, cli, down

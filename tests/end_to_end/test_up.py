@@ -22,7 +22,7 @@ from console.local.places import SYSTEM_DATA_ROOT, is_free
 from console.local.postgres import has_contrib
 from console.local.supervisor import ROOT
 from labelloop.errors import Failed
-from tests.support.ports import free_base
+from tests.support.network.ports import free_base
 from tests.support.workers.processes import sockets, words
 from tests.support.workers.up import CHILDREN, Up, all_work, cli, down, lives, newest_worker, until
 

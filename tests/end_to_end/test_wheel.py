@@ -28,7 +28,7 @@ from console.cli import main
 from console.local.leftovers import left_behind
 from labelloop.process.rooms import ROOMS
 from labelloop.process.settings import Settings
-from tests.support.ports import free_base
+from tests.support.network.ports import free_base
 
 pytestmark = pytest.mark.timeout(1200)
 PARTS = ("console", "sync", "backend", "labeling_configs")

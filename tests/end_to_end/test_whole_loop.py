@@ -23,7 +23,7 @@ import pytest
 from console.local.leftovers import left_behind
 from console.local.supervisor import ROOT
 from labelloop.process.settings import Settings
-from tests.support.ports import free_base, heed_ctrl_c
+from tests.support.network.ports import free_base, heed_ctrl_c
 
 ROUNDS, PER_ROUND = 3, 30
 VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.service:", "backend.service:", "/data")

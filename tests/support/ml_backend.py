@@ -30,7 +30,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import runs
 from tests.support import backend_factory
 from tests.support.backend_factory import CONFIGS, answer, digits_loop, put_into_label_studio
-from tests.support.ports import free_address
+from tests.support.network.ports import free_address
 
 PASSWORD = "p"
 PROJECT = "30.1795451333"

@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from psycopg import sql
-from tests.support.hops.recorded import Recorded
 
 from console.cli import main
 from labelloop.outputs.output import Output
@@ -27,6 +26,7 @@ from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
 from tests.support.raw_answers import give
+from tests.support.recorded import Recorded
 from tests.support.servers import LabelStudio, label_studio_database
 from tests.support.sync_loop import region
 

@@ -15,8 +15,8 @@ import pytest
 from labelloop import Busy, Client, InvalidOutput, Output, UsageError
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
+from tests.support.network.ports import free_address
 from tests.support.network.sync_service import PETS, TOKEN, running
-from tests.support.ports import free_address
 
 AWAY = "http://127.0.0.1:9"
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.support.hops.recorded import Recorded
 
 from console.cli import main
 from labelloop.process.settings import Settings
@@ -18,6 +17,7 @@ from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import loops
 from tests.support.hops.answering_desk import PEOPLE, Desk
 from tests.support.hops.callbacks import EVERYTHING, send
+from tests.support.recorded import Recorded
 
 ANNA = "anna@x.org"
 

@@ -22,8 +22,8 @@ from labelloop.store.database import Database
 from labelloop.store.tables import access, loops
 from tests.support.hops.answered import answer
 from tests.support.hops.chained import review, step_of
+from tests.support.network.ports import free_address
 from tests.support.network.sync_service import PETS, TOKEN, running
-from tests.support.ports import free_address
 from tests.support.workers.processes import sockets
 
 

@@ -20,9 +20,9 @@ from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from sync.service import create_app
 from tests.support.intake_client import HEADERS, SPEC, URL, Intake, output
+from tests.support.network.ports import free_address
 from tests.support.network.sync_service import TOKEN, running
 from tests.support.network.tcp import Line
-from tests.support.ports import free_address
 from tests.support.servers import Light, a_postgres
 from tests.support.sync_loop import wait_until
 from tests.support.workers.sync_worker import HOLD, LOCK

@@ -18,7 +18,7 @@ from sync.intake.messages import Message, settle
 from tests.support.data.malformed import body
 from tests.support.intake_client import SPEC
 from tests.support.ml_backend import series
-from tests.support.ports import free_address
+from tests.support.network.ports import free_address
 from tests.support.workers.consumers import keys
 
 Sent = tuple[str, str, str]

@@ -15,7 +15,7 @@ from labelloop.errors import SettingsError
 from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-from labelloop.store.rights import APPEND_ONLY, READ_ONLY, are_two_roles
+from labelloop.store.record.rights import APPEND_ONLY, READ_ONLY, are_two_roles
 from labelloop.store.tables import loops
 from tests.support.recorded import Recorded, make_history
 

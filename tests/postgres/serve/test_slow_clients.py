@@ -23,7 +23,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import basic, until
-from tests.support.ports import free_address
+from tests.support.network.ports import free_address
 
 TOKEN = "token-of-slow-clients"
 LINES = 300

@@ -20,7 +20,7 @@ from labelloop.store.tables import batches, loops
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import series, until
 from tests.support.network import sync_service
-from tests.support.ports import free_address
+from tests.support.network.ports import free_address
 
 TOKEN = "the-intake-token"
 ENDS = ("answer", "fallback", "undecided")

@@ -14,7 +14,7 @@ import httpx
 
 from console.local import services
 from labelloop.spec.folder import parse
-from tests.support.ports import free_address
+from tests.support.network.ports import free_address
 
 TOKEN = "secret"
 PETS = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")

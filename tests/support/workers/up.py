@@ -20,7 +20,7 @@ import pytest
 from console.local.leftovers import left_behind
 from console.local.supervisor import ROOT
 from labelloop.process.settings import Settings
-from tests.support.ports import heed_ctrl_c
+from tests.support.network.ports import heed_ctrl_c
 
 CHILDREN = {
     "postgres": "/data",

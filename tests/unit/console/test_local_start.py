@@ -25,7 +25,7 @@ from console.local.start import EXAMPLES, find_loops_dir
 from console.local.supervisor import ROOT, Supervisor
 from console.local.up import down
 from labelloop.errors import Failed, UsageError
-from tests.support.ports import free_base
+from tests.support.network.ports import free_base
 
 
 @pytest.fixture
