@@ -72,7 +72,7 @@ def restore(
         raise UsageError("give --data-dir FOLDER, or --database URL and --label-studio-database URL, or one of the two")
     if data_dir is not None:
         manifest = restoring.into_folder(folder, key_file, data_dir.absolute(), to_stderr)
-        to_stderr(f"go on with: labelloop up --data-dir {data_dir}")
+        to_stderr(f"go on with: labelloop up --data-dir {data_dir} --loops-dir {data_dir}/labeling_configs")
     else:
         into = restoring.Databases(database, label_studio_database)
         manifest = restoring.into_databases(folder, key_file, into, models_dir)
