@@ -9,10 +9,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
-from labelloop.store import budget, outbox
+from labelloop.store import budget
 from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn, Database
+from labelloop.store.pipelines import outbox
 from labelloop.store.questions import gauges
 from labelloop.store.tables import loops
 

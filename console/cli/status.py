@@ -59,11 +59,11 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     budget: the tasks of today, in UTC, and the limits that are used up.
     """
-    from labelloop.store import budget, outbox
+    from labelloop.store import budget
     from labelloop.store.alerts import rows as alerts
     from labelloop.store.callbacks import registered
     from labelloop.store.media import holding
-    from labelloop.store.pipelines import repeats
+    from labelloop.store.pipelines import outbox, repeats
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
     from labelloop.store.tables import outputs, runs, unreadable

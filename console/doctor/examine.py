@@ -21,12 +21,13 @@ from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import budget, outbox
+from labelloop.store import budget
 from labelloop.store.alerts import rows as alerts
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
 from labelloop.store.media import holding
 from labelloop.store.migrate import behind
+from labelloop.store.pipelines import outbox
 from labelloop.store.questions import health
 from labelloop.store.tables import loops, pool, projects, unreadable
 from sync.project.project import ML_TITLE, check_is_ours, hook_path

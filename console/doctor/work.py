@@ -8,7 +8,7 @@ from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
 from labelloop.queue.budget import Spent
 from labelloop.store.callbacks.registered import Callback, CallbackCounts
-from labelloop.store.outbox import Count, Refused
+from labelloop.store.pipelines.outbox import Count, Refused
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 

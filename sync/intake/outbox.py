@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 
 from labelloop.errors import Unstorable
-from labelloop.store import outbox
 from labelloop.store.database import Database
+from labelloop.store.pipelines import outbox
 from sync.intake import messages
 from sync.intake.messages import MAX_BATCH_BYTES, Message
 

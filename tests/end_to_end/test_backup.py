@@ -102,7 +102,8 @@ def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or
         assert answers(past) == answers(pets)
 
     # Both, in an empty folder, on other ports.
-    up = Up(tmp_path / "restored", ["--port-base", str(free_base())])
+    loops_dir = tmp_path / "restored" / "labeling_configs"
+    up = Up(tmp_path / "restored", ["--port-base", str(free_base()), "--loops-dir", str(loops_dir)])
     run(pets.settings, "restore", str(folder), "--key-file", key, "--data-dir", str(up.data_dir))
     up.start()
     try:
@@ -112,7 +113,7 @@ def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or
         assert {state: n for state, n in rows if n} == dict(at_backup)
         wait_until(lambda: not doctor(up), 120, "a doctor who finds nothing")
         with up.as_administrator as web, psycopg.connect(up.settings.database_url) as conn:
-            project = conn.execute("select project_id from projects").fetchone()
+            project = conn.execute("select project_id from projects where loop = 'pets'").fetchone()
             assert project is not None
             tasks = web.get("/api/tasks/", params={"project": project[0], "fields": "all", "page_size": 100}).json()
             open_ = [task["id"] for task in tasks["tasks"] if not task["annotations"]]

@@ -28,7 +28,7 @@ def outbox() -> None:
 @with_settings
 def list_(settings: Settings, loop: str | None, as_json: bool) -> None:
     """Count the rows of each loop, and list the newest refused rows with the reason."""
-    from labelloop.store import outbox as store
+    from labelloop.store.pipelines import outbox as store
 
     with open_database(settings) as db, db.transaction() as conn:
         counts = [count for count in store.counts(conn) if loop in (None, count.loop)]
@@ -51,7 +51,7 @@ def list_(settings: Settings, loop: str | None, as_json: bool) -> None:
 @with_settings
 def retry(settings: Settings, ids: Sequence[int], everything: bool, loop: str | None) -> None:
     """Let the worker take refused rows again, for example after their loop was restored."""
-    from labelloop.store import outbox as store
+    from labelloop.store.pipelines import outbox as store
 
     if bool(ids) == everything:
         raise UsageError("name the rows by their ids, or pass --all")
@@ -65,7 +65,7 @@ def retry(settings: Settings, ids: Sequence[int], everything: bool, loop: str | 
 @with_settings
 def discard(settings: Settings, ids: Sequence[int]) -> None:
     """Delete refused rows for good."""
-    from labelloop.store import outbox as store
+    from labelloop.store.pipelines import outbox as store
 
     if not ids:
         raise UsageError("name the rows by their ids; `labelloop outbox list` shows them")

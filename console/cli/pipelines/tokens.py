@@ -160,7 +160,7 @@ def outbox(role: str) -> None:
     An administrator of the database runs it: `labelloop token outbox | psql "$ADMIN_URL"`. It contains a new password
     each time; labelloop does not store it.
     """
-    from labelloop.store import outbox as store
+    from labelloop.store.pipelines import outbox as store
 
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", role):
         raise UsageError(f"a role is 1 to 63 of a to z, 0 to 9 and _, no digit first; it is {role!r}")

@@ -20,8 +20,8 @@ from console.cli import main
 from console.doctor import work
 from console.doctor.findings import Level
 from console.local.supervisor import ROOT, python_env
-from labelloop.store import outbox
 from labelloop.store.database import Database
+from labelloop.store.pipelines import outbox
 from labelloop.store.tables import loops
 from sync.gauges import Window
 from sync.intake.outbox import take_all, take_some
