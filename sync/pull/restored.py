@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from labelloop.errors import Failed
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
-from labelloop.queue.tasks import KnownTask
+from labelloop.queue.tasks import KnownTask, Task
 from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -32,9 +32,10 @@ class LabelStudioIsOlder(Failed):
 
 
 def check_not_older(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
-    """Raise LabelStudioIsOlder if a task has an earlier last change than an answer to it that is stored here.
+    """Raise LabelStudioIsOlder if a task lacks an answer that is stored here, and was not changed since that answer.
 
-    To delete an annotation is a change of its task too, so only a restore does that.
+    To delete an annotation is a change of its task too, so only a restore does that. A Label Studio that was killed in
+    between has stored an answer without the change of its task: such an answer is there.
     """
     with database.transaction() as conn:
         stored = annotation_store.newest_by_task(conn, project.instance, LOOKED_AT)
@@ -43,11 +44,17 @@ def check_not_older(database: Database, gateway: Gateway, spec: LoopSpec, projec
 
 
 def went_back(gateway: Gateway, project_id: ProjectId, stored: Mapping[TaskId, datetime]) -> list[TaskId]:
-    """Return the tasks whose last change is before the time of an answer to them; `stored`: those times by task."""
+    """Return the tasks that lack an answer and have not changed since; `stored`: the time of the newest answer by task."""
     if not stored:
         return []
     there = gateway.changed_at(project_id, stored)
-    return [task_id for task_id, at in there.items() if at < stored[task_id] - MARGIN]
+    back = [task_id for task_id, at in there.items() if at < stored[task_id] - MARGIN]
+    return [task.id for task in gateway.tasks(project_id, back) if _lacks(task, stored[task.id] - MARGIN)]
+
+
+def _lacks(task: Task, since: datetime) -> bool:
+    """Whether the task has no answer after this time; False if its answers cannot be read."""
+    return not task.fault and all(annotation.updated_at < since for annotation in task.annotations)
 
 
 def check_gone(

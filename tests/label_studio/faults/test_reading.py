@@ -21,6 +21,7 @@ from labelloop.process.settings import FILE
 from labelloop.store.database import Database
 from sync.pull import pull as pulling
 from sync.pull.pull import Memory
+from sync.pull.restored import LabelStudioIsOlder
 from sync.worker import TOKEN, SyncJobs
 from tests.support.chaos.links import HttpLink
 from tests.support.hops.pulled import feedback
@@ -67,6 +68,26 @@ def test_a_task_at_which_label_studio_fails_hides_no_other_and_counts_once_it_is
     assert loop.states() == {"answered": 3, "in_review": 1}
     mended = loop.sql("select count(*) as n from annotations where task_id = %(bad)s", bad=bad)
     assert mended == [{"n": 2}]
+
+
+def test_an_answer_without_a_change_of_its_task_is_no_sign_that_label_studio_was_restored(
+    loop: SyncLoop, label_studio_postgres: str
+) -> None:
+    """A Label Studio that is killed in the middle of a submit has stored the answer, and not the time at its task."""
+    loop.submit(2)
+    loop.push()
+    first, second = (task["id"] for task in loop.tasks())
+    answer = loop.annotate(first, "cat")
+    loop.pull()
+    with psycopg.connect(label_studio_database(label_studio_postgres, loop.project.instance)) as conn:
+        conn.execute("update task set updated_at = updated_at - interval '1 minute' where id = %s", [first])
+    loop.annotate(second, "dog")
+    loop.pull(full=True)
+    assert loop.states() == {"answered": 2}
+    with psycopg.connect(label_studio_database(label_studio_postgres, loop.project.instance)) as conn:
+        conn.execute("update task_completion set updated_at = updated_at - interval '1 minute' where id = %s", [answer])
+    with pytest.raises(LabelStudioIsOlder, match="1 tasks there lack answers"):
+        loop.pull(full=True)
 
 
 def test_a_task_that_is_deleted_between_two_pages_hides_no_other(loop: SyncLoop) -> None:
