@@ -9,10 +9,14 @@ from psycopg.types.json import Jsonb
 
 from backend.report.loops import overview_report
 from backend.report.runs import run_report
+from labelloop.answers.alerts import AlertKind, Found
 from labelloop.gate import Accuracy
+from labelloop.reading.ids import AnnotationId, TaskId, UserId
+from labelloop.store.alerts import rows
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import digits_spec, submit
-from tests.support.review.review_house import House, champion, csrf, decide
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_tables_are_whole
+from tests.support.review.review_house import XSS, House, champion, csrf, decide
 
 
 def test_a_person_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUID) -> None:
@@ -204,3 +208,68 @@ def test_drift_needs_somebody_until_a_version_is_promoted(house: House, judged: 
     with house.database.transaction() as conn:
         conn.execute("update retrain_runs set status = 'promoted' where id = %s", (judged,))
     assert "drift" not in kinds()
+
+
+def test_alerts_are_decided_on_their_page_and_over_http(house: House) -> None:
+    ids = alerts(house, 3)
+    page = "/review/loops/digits/alerts"
+    only_looks = house.logged_in("otto")
+    seen = only_looks.get(page)
+    assert seen.status_code == 200
+    assert "<img src=x" not in seen.text
+    assert 'name="id"' not in seen.text
+    form = {"csrf": csrf(seen), "id": ids[0], "decision": "accept", "why": "seen"}
+    assert only_looks.post(page, data=form).status_code == 403
+
+    client = house.logged_in()
+    assert "3 alerts are open" in client.get("/review/").text
+    form["csrf"] = csrf(client.get(page))
+    for wrong, says in [
+        ({"csrf": "x"}, "too old"),
+        ({"why": ""}, "needs a reason"),
+        ({"id": "one"}, "is not the number of an alert"),
+        ({"id": "99"}, "there is no alert 99"),
+        ({"decision": "burn"}, "there are: accept, reject, reopen"),
+    ]:
+        refused = client.post(page, data={**form, **wrong})
+        assert refused.status_code == 400
+        assert says in refused.text
+    assert client.post(page, data=form).status_code == 303
+    assert client.post(page, data=form).status_code == 409
+    assert "accepted by mira: seen" in client.get(f"{page}?state=all").text
+    told = client.get("/v1/review/loops/digits/alerts", headers=house.bearer()).get_json()
+    assert (told["open"], told["people"]) == (2, [{"person": XSS, "open": 2}])
+    body = {"decision": "reject", "person": XSS, "why": "no"}
+    done = client.post("/v1/review/loops/digits/alerts", json=body, headers=house.bearer()).get_json()
+    assert done == {"done": "2 alerts are rejected now."}
+    with house.database.transaction() as conn:
+        jobs = conn.execute("select count(*) as n from procrastinate_jobs where task_name = 'sync.pull'").fetchone()
+    assert jobs == {"n": 1}, "the worker computes the answers again"
+
+
+def test_the_page_of_alerts_can_be_used_on_a_screen_and_on_a_phone(desk: Desk) -> None:
+    alerts(desk, 2)
+    for viewport in (LAPTOP, PHONE):
+        with desk.page(viewport) as page:
+            desk.log_in(page, "/review/loops/digits/alerts")
+            page.get_by_label("Alert 1").check()
+            check_tables_are_whole(page)
+            check(page)
+    assert not desk.strays
+
+
+def alerts(at: House | Desk, n: int) -> list[str]:
+    """Open alerts of digits about edits by a person with a dangerous name; return their ids."""
+    with at.database.transaction() as conn:
+        found = [
+            rows.open_(
+                conn,
+                "digits",
+                Found(
+                    AlertKind.EDITED, f"edit {i}", UUID(int=1), annotation_id=AnnotationId(i), task_id=TaskId(i),
+                    person_id=UserId(7), person=XSS, before="3", after="8",
+                ),
+            )
+            for i in range(n)
+        ]  # fmt: skip
+    return [str(id_) for id_ in found]
