@@ -18,8 +18,13 @@ CLOCK_S = 60
 COMMIT_S = 3_600
 """Seconds by which an entry may come into the chain after it was written: the longest transaction."""
 
+_REMOVALS = """
+    select key as name, max(id) as id from record_entries
+    where what = 'loops' and (after ->> 'removed')::boolean and not (before ->> 'removed')::boolean group by key
+"""
+"""The last removal of each loop: it deletes rows without an entry for each."""
 _ROWS = """
-    with newest as (
+    with removals as ({removals}), newest as (
         select distinct on (key) key, id, operation, after, loop from record_entries where what = {name}
         order by key, id desc
     ), contents as (
@@ -29,12 +34,12 @@ _ROWS = """
         select {key} as key, {facts} as facts, {content} as content, {loop} as loop from {table} r
     ), compared as (
         select coalesce(n.key, r.key) as key, n.id, case
-            when r.key is null and n.operation <> 'delete' and not coalesce(l.removed_at is not null, false)
+            when r.key is null and n.operation <> 'delete' and coalesce(l.id < n.id, true)
                 then 'is missing, and no entry says that it was deleted'
             when n.key is null then 'is there, and no entry says where it comes from'
             when r.key is not null and n.operation = 'delete'
                 then 'is there, and entry ' || n.id || ' says that it was deleted'
-            when r.facts is distinct from n.after
+            when r.key is not null and r.facts is distinct from n.after
                 then format('was changed without an entry: it has %%s, and entry %%s says %%s', r.facts, n.id, n.after)
             when r.content is not null and c.key is null and n.operation <> 'delete'
                 then 'has no entry with a digest of its content'
@@ -42,19 +47,20 @@ _ROWS = """
                 then 'has another content than entry ' || c.id || ' says'
         end as problem
         from newest n full join now_is r using (key) left join contents c using (key)
-        left join loops l on l.name = n.loop
+        left join removals l on l.name = n.loop
         where %(loop)s::text is null or coalesce(r.loop, n.loop) = %(loop)s
     )
     select key, id, problem, count(*) over () as n from compared where problem is not null order by key limit {most}
 """
 _STEPS = """
-    with steps as (
-        select id, what, key, before, lag(after) over w as expected, lag(id) over w as previous, operation
+    with removals as ({removals}), steps as (
+        select id, loop, what, key, before, lag(after) over w as expected, lag(id) over w as previous, operation
         from record_entries window w as (partition by what, key order by id)
     )
-    select id, what, key, previous, count(*) over () as n from steps
-    where before is distinct from expected and not (operation = 'insert' and before is null and expected is null)
-    order by id limit {most}
+    select s.id, what, key, previous, count(*) over () as n from steps s left join removals l on l.name = s.loop
+    where before is distinct from expected and not (operation = 'insert' and before is null
+        and (expected is null or coalesce(l.id > previous, false)))
+    order by s.id limit {most}
 """
 _TIMES = """
     with times as (
@@ -93,6 +99,7 @@ def check_rows(conn: Conn, loop: str | None = None) -> Iterator[Finding]:
     for table in tables:
         expressions = {name: sql.SQL(cast(LiteralString, table[name])) for name in ("key", "facts", "content", "loop")}
         query = sql.SQL(_ROWS).format(
+            removals=sql.SQL(_REMOVALS),
             name=sql.Literal(table["name"]),
             table=sql.Identifier(table["name"]),
             most=sql.Literal(MOST_NAMED),
@@ -105,7 +112,7 @@ def check_rows(conn: Conn, loop: str | None = None) -> Iterator[Finding]:
 
 def check_entries(conn: Conn) -> Iterator[Finding]:
     """Check that each entry begins where the one before of its row ended, and that their times fit their order."""
-    for row in conn.execute(sql.SQL(_STEPS).format(most=sql.Literal(MOST_NAMED))):
+    for row in conn.execute(sql.SQL(_STEPS).format(removals=sql.SQL(_REMOVALS), most=sql.Literal(MOST_NAMED))):
         after = f"entry {row['previous']} of that row" if row["previous"] else "the start of that row"
         text = (
             f"entry {row['id']} ({row['what']} {row['key']}) does not follow from {after}: an entry was inserted, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -38,8 +39,8 @@ def application(postgres_url: str, database_url: str) -> Iterator[Database]:
             admin.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
 
-def test_the_rights_suffice_for_hops_and_for_sealing(application: Database, tmp_path: object) -> None:
-    recorded = Recorded(application, tmp_path / "heads.jsonl")  # type: ignore[operator]
+def test_the_rights_suffice_for_hops_and_for_sealing(application: Database, tmp_path: Path) -> None:
+    recorded = Recorded(application, tmp_path / "heads.jsonl")
     make_history(application)
     assert recorded.seal() > 20
     assert recorded.findings() == []
@@ -80,7 +81,9 @@ def test_the_application_cannot_change_or_delete_what_it_adds(application: Datab
     assert refused == {*APPEND_ONLY, *READ_ONLY}
 
 
-def test_only_the_owner_removes_a_loop_and_its_record_stays(application: Database, database: Database) -> None:
+def test_only_the_owner_removes_a_loop_and_its_record_stays(
+    application: Database, database: Database, tmp_path: Path
+) -> None:
     make_history(application)
     with application.transaction() as conn:
         loops.archive(conn, "pets", "ann")
@@ -96,6 +99,14 @@ def test_only_the_owner_removes_a_loop_and_its_record_stays(application: Databas
         outputs = conn.execute(
             "select count(*) as n from record_entries where loop = 'pets' and what = 'outputs'"
         ).fetchone()
+    recorded = Recorded(application, tmp_path / "heads.jsonl")
+    recorded.seal()
+    assert recorded.findings() == []
+    with Database(database.url, actor="ann") as owner, owner.transaction() as conn:
+        loops.restore(conn, "pets")
+    make_history(application)
+    recorded.seal()
+    assert recorded.findings() == []
     assert rows == {"after": {"archived": True, "removed": True}, "name": "ann"}
     assert outputs is not None
     assert outputs["n"] > 4

@@ -117,8 +117,9 @@ declare
             format(case when t.typtype = 'e' then 'r.%I::text' else 'r.%I' end, c), ', ' order by n))
         from unnest(content) with ordinality u (c, n)
         join pg_attribute a on a.attrelid = of_table::regclass and a.attname = c join pg_type t on t.oid = a.atttypid);
-    watched text[] := content || case when bulk then '{}' else array(
-        select distinct m.hit[1] from regexp_matches(facts, '\mr\.(\w+)', 'g') m (hit) where m.hit[1] <> all(content)) end;
+    watched text[] := array(
+        select distinct c from unnest(content || keys || case when bulk then '{}' else array(
+            select m.hit[1] from regexp_matches(facts, '\mr\.(\w+)', 'g') m (hit)) end) c order by c);
     digests constant text := $$ r.salt, case when r.reason is not null then sha256(r.salt || convert_to(r.reason, 'UTF8')) end $$;
     salted constant text := $$ uuid_send(gen_random_uuid()) as salt $$;
     why constant text := format($$ coalesce(%s, nullif(current_setting('labelloop.reason', true), '')) as reason $$, reason);
@@ -178,8 +179,15 @@ begin
     if cardinality(watched) > 0 then
         execute format('create or replace function %I() ', 'record_' || of_table || '_edited') || head || format($$
             insert into record_entries (actor, loop, what, key, operation, before, after, reason, salt, said, content)
-            select who, r.loop, %1$L, r.key, 'update', o.facts, %2$s, r.reason, %3$s, sha256(r.salt || r.bytes)
-            from (select %4$s as facts from (select old.*) r) o,
+            -- A row with another key is a new row, and the one with the key before is gone.
+            select who, o.loop, %1$L, o.key, 'delete', o.facts, null, null, null, null, null
+            from (select %5$s as loop, %4$s as facts, %6$s as key from (select old.*) r) o,
+                 (select %6$s as key from (select new.*) r) n where o.key <> n.key
+            union all
+            select who, r.loop, %1$L, r.key, case when o.key = r.key then 'update' else 'insert' end,
+                case when o.key = r.key then o.facts end, case when o.key = r.key then %2$s else r.facts end, r.reason,
+                %3$s, sha256(r.salt || r.bytes)
+            from (select %4$s as facts, %6$s as key from (select old.*) r) o,
                  (select %5$s as loop, %6$s as key, %4$s as facts, %7$s as bytes, %8$s, %9$s from (select new.*) r) r;
             return null;
         end $f$ $$, of_table, case when bulk then 'o.facts' else 'r.facts' end, digests, facts, of_loop, key, bytes,
