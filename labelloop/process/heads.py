@@ -31,15 +31,17 @@ class Published:
     hash: bytes
     at: datetime
     restored_by: str | None = None
-    """The person who said that an older backup was restored: earlier lines with a higher `seq` do not count."""
+    """The person who said that an older backup was restored."""
     why: str | None = None
+    place: int = 0
+    """The place at which that backup ended: earlier lines with a higher `seq` do not count."""
 
 
 def append(path: Path, line: Published) -> None:
     """Add the line, and wait until it is on the disk."""
     said = {"chain": str(line.chain), "seq": line.seq, "hash": line.hash.hex(), "at": line.at.isoformat()}
     if line.restored_by is not None:
-        said |= {"restored_by": line.restored_by, "why": line.why or ""}
+        said |= {"restored_by": line.restored_by, "why": line.why or "", "place": line.place}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         if file.tell() and not _ends_a_line(path):  # the process was killed in the middle of a line
@@ -83,7 +85,7 @@ def in_force(path: Path, chain: UUID, upto: int) -> Iterator[tuple[int, bytes, s
     for line in read(path, chain, upto):
         if restored and line == restored[0]:
             restored.pop(0)
-        if all(line.seq <= later.seq for later in restored):
+        if all(line.seq <= later.place for later in restored):
             yield line.seq, line.hash, line.at.isoformat(timespec="seconds")
 
 
@@ -103,7 +105,7 @@ def _parse(line: bytes) -> Published | None:
         said = json.loads(line)
         return Published(
             UUID(said["chain"]), int(said["seq"]), bytes.fromhex(said["hash"]), datetime.fromisoformat(said["at"]),
-            said.get("restored_by"), said.get("why"),
+            said.get("restored_by"), said.get("why"), int(said.get("place", said["seq"])),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError):
         return None

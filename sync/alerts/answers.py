@@ -147,4 +147,4 @@ def _words(spec: LoopSpec, result: list[object], skipped: bool) -> str:
 def _emails(conn: Conn, instance: UUID, users: Mapping[UserId, Person]) -> dict[UserId, str]:
     known = feedback_store.reviewers(conn, instance)
     stored = {id_: row.email for id_, row in known.items() if row.email is not None}
-    return stored | {id_: person.email for id_, person in users.items()}
+    return {id_: person.email for id_, person in users.items()} | stored  # Label Studio knows forgotten names

@@ -114,11 +114,12 @@ def restored(settings: Settings, by: str, why: str) -> None:
     path = heads_file(settings)
     with open_database(settings) as db, db.transaction() as conn:
         newest = sealing.newest(conn)
-    last = heads.last(path, newest.chain)
-    if last is None or last.seq <= newest.head:
-        raise UsageError(f"nothing to add: no head in {path} lies beyond place {newest.head}, the end of the record")
-    heads.append(path, heads.Published(newest.chain, newest.head, newest.hash, datetime.now(UTC), by, why))
-    to_stderr(f"the record ends at place {newest.head}; heads beyond it, up to {last.seq}, do not count any more")
+        first = sealing.first_unknown(conn, heads.in_force(path, newest.chain, heads.size(path)))
+    if first is None:
+        raise UsageError(f"nothing to add: the record has every head that is in {path}")
+    line = heads.Published(newest.chain, newest.head, newest.hash, datetime.now(UTC), by, why, first - 1)
+    heads.append(path, line)
+    to_stderr(f"the restored record ended before place {first}; earlier heads from there on do not count any more")
 
 
 def heads_file(settings: Settings) -> Path:

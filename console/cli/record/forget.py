@@ -123,6 +123,8 @@ def _person(db: Database, person: str, by: str, why: str | None, dry_run: bool, 
     with db.transaction() as conn:
         found = people.find(conn, person)
         names = sorted({person, *(name for row in found for name in (row.email, row.name) if name)})
+        if by in names:
+            raise UsageError(f"the proof would keep the name {by!r}, which it is about: sign with another, --by NAME")
         counts = people.counts(conn, found, names)
         if not counts:
             raise UsageError(f"nobody is called {person!r}: `labelloop people` lists annotators; or it was forgotten")

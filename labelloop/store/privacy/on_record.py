@@ -6,6 +6,7 @@ guess. The check of the record finds the row forgotten and not changed. The call
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from labelloop.store.database import Conn
@@ -20,18 +21,26 @@ def forget_rows(conn: Conn, table: str, where: str, values: Mapping[str, object]
         )
 
 
-def forget_reasons(conn: Conn, names: Collection[str]) -> None:
-    """Delete every reason in which one of these names is, with the salts of those rows."""
+def forget_reasons(conn: Conn, names: Collection[str], word: re.Pattern[str], loop: str | None = None) -> None:
+    """Delete the reasons, of all loops or of one, in which one of these names is, with the salts of those rows.
+
+    `word` finds a name where it is a word of its own: the key `1` is not in the reason `0.1 < 0.8`.
+    """
     found = conn.execute(
         """
-        select what, array_agg(distinct key) as keys from record_entries
-        where reason is not null and exists (select from unnest(%s::text[]) as n (name) where strpos(reason, name) > 0)
-        group by what
+        select what, reason, array_agg(distinct key) as keys from record_entries
+        where reason is not null and (%(loop)s::text is null or loop = %(loop)s) and exists (
+            select from unnest(%(names)s::text[]) as n (name) where strpos(lower(reason), lower(name)) > 0)
+        group by what, reason
         """,
-        [list(names)],
+        {"names": list(names), "loop": loop},
     ).fetchall()
+    keys: dict[str, set[str]] = {}
     for row in found:
-        conn.execute("select record_forget(%s, %s)", [row["what"], row["keys"]])
+        if word.search(row["reason"]):
+            keys.setdefault(row["what"], set()).update(row["keys"])
+    for what, those in keys.items():
+        conn.execute("select record_forget(%s, %s)", [what, sorted(those)])
 
 
 def forget_actors(conn: Conn, names: Sequence[str]) -> int:

@@ -18,6 +18,8 @@ _IDS = "any(%(ids)s)"
 _TEXTS = "any(%(texts)s)"
 COUNTED = {
     "outputs": f"id = {_IDS}",
+    "exclusions": f"annotation_version in (select seq from annotation_versions where output_id = {_IDS})",
+    "alerts": f"output_id = {_IDS}",
     "pool": f"output_id = {_IDS}",
     "batch_items": f"output_id = {_IDS}",
     "tasks": f"output_id = {_IDS}",
@@ -39,11 +41,13 @@ COUNTED = {
     "media_outputs": f"output_id = {_IDS}",
     "sentence_outputs": f"output_id = {_IDS}",
     "deliveries": f"loop = %(loop)s and (fact ->> 'output' = {_TEXTS} or fact ->> 'id' = {_TEXTS}"
-    f" or fact ->> 'original_id' = {_TEXTS})",
+    f" or fact ->> 'original_id' = {_TEXTS}"
+    f" or fact ->> 'alert' in (select id::text from alerts where output_id = {_IDS}))",
 }
 """Every table with rows of an output, and the condition that finds those of the outputs `ids` (`texts`: as texts)."""
 _DELETED = (
-    "deliveries", "batch_items", "pool", "doubts", "assessments", "repeats", "media_outputs", "sentence_outputs",
+    "deliveries", "exclusions", "alerts", "batch_items", "pool", "doubts", "assessments", "repeats", "media_outputs",
+    "sentence_outputs",
 )  # fmt: skip
 _CLEARED = {
     "annotation_versions": "result = '[]', sha256 = ''",

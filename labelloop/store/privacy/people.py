@@ -12,18 +12,21 @@ from labelloop.answers import given
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.privacy import on_record
 
-NAMED_BY = {
-    "promotions": "by",
-    "decisions": "by",
-    "version_descriptions": "by",
-    "retrain_runs": "stop_asked_by",
-    "loops": "archived_by",
-    "callbacks": "created_by",
-    "certificates": "revoked_by",
-    "forgotten": "by",
-    "access_tokens": "name",
-}
-"""Columns whose whole value is the name of a person."""
+NAMED_BY = (
+    ("promotions", "by"),
+    ("decisions", "by"),
+    ("version_descriptions", "by"),
+    ("retrain_runs", "stop_asked_by"),
+    ("loops", "archived_by"),
+    ("callbacks", "created_by"),
+    ("certificates", "revoked_by"),
+    ("forgotten", "by"),
+    ("access_tokens", "name"),
+    ("alerts", "person"),
+    ("alerts", "decided_by"),
+    ("person_decisions", "by"),
+)
+"""Tables and columns whose whole value is the name of a person."""
 _TEXTS = {
     "promotions": ("why",),
     "decisions": ("why",),
@@ -34,6 +37,9 @@ _TEXTS = {
     "deliveries": ("fact", "body", "last_error"),
     "unreadable": ("reason",),
     "forgotten": ("why",),
+    "alerts": ("before", "after", "why"),
+    "exclusions": ("reason",),
+    "person_decisions": ("why",),
 }
 """Columns with sentences, lists or JSON that may name a person."""
 _CASTS = {"reasons": "text[]", "scores": "jsonb", "fact": "jsonb"}
@@ -69,10 +75,10 @@ def find(conn: Conn, person: str) -> list[Reviewer]:
 def counts(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str]) -> dict[str, int]:
     """Count the rows that name the person, by table, and the person's answers, which stay."""
     found = {"reviewers": len(reviewers)}
-    for table, column in NAMED_BY.items():
+    for table, column in NAMED_BY:
         row = conn.execute(f'select count(*) as n from {table} where "{column}" = any(%s)', [list(names)]).fetchone()
         assert row is not None
-        found[table] = row["n"]
+        found[table] = found.get(table, 0) + row["n"]
     return {table: n for table, n in found.items() if n}
 
 
@@ -109,6 +115,7 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     """Replace the person's names everywhere by a pseudonym, and return it."""
     pseudonym = f"person-{secrets.token_hex(4)}"
     ids = [reviewer.id for reviewer in reviewers]
+    conn.execute("select set_config('labelloop.forgets', 'a name', true)")  # person_decisions_stay lets it pass
     conn.execute(
         "update reviewers set email = %s, name = %s, forgotten_at = now() where id = any(%s)",
         [pseudonym, pseudonym, ids],
@@ -116,9 +123,10 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     over_http = {given.instance_of(loop) for loop in loops}
     # Reports name a reviewer as `user 7`.
     names = [*names, *(f"user {_renumber(conn, row)}" for row in reviewers if row.instance in over_http)]
-    on_record.forget_reasons(conn, names)
+    pattern = rf"(?<![\w@.+-])({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?![\w@+-])"
+    on_record.forget_reasons(conn, names, re.compile(pattern, re.IGNORECASE))
     on_record.forget_actors(conn, names)
-    for table, column in NAMED_BY.items():
+    for table, column in NAMED_BY:
         on_record.forget_rows(conn, table, f'"{column}" = any(%(names)s)', {"names": list(names)})
         revoke = ", revoked_at = coalesce(revoked_at, now())" if table == "access_tokens" else ""
         # A person may have several tokens' names; each name is unique.
@@ -127,7 +135,6 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
             f'update {table} set "{column}" = {new}{revoke} where "{column}" = any(%(names)s)',
             {"new": pseudonym, "names": list(names)},
         )
-    pattern = rf"(?<![\w@.+-])({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?![\w@+-])"
     for table, its in _TEXTS.items():
         for column in its:
             text = f'"{column}"::text'

@@ -58,7 +58,7 @@ def remove(conn: Conn, loop: str, names: Collection[str], values: Collection[str
         changed["id"] = row["id"]
         on_record.forget_rows(conn, "retrain_runs", "id = %(id)s", changed)
         found += conn.execute(f"update retrain_runs set {sets} where id = %(id)s", changed).rowcount
-    on_record.forget_reasons(conn, names)
+    on_record.forget_reasons(conn, names, _words(names), loop)
     return found + sum(_replace(conn, table, column, loop, names) for table, column in _REASONS.items())
 
 
@@ -118,9 +118,13 @@ def _elsewhere(conn: Conn, loop: str, value: str, ids: Sequence[UUID]) -> bool:
 
 def _changing(names: Collection[str]) -> Callable[[str], str]:
     """Return the function that replaces the names as whole words, the longest first."""
-    parts = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)(?:{parts})(?!\w)")
+    pattern = _words(names)
     return lambda text: pattern.sub(GONE, text)
+
+
+def _words(names: Collection[str]) -> re.Pattern[str]:
+    parts = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(rf"(?<!\w)(?:{parts})(?!\w)")
 
 
 def _deep(value: Any, change: Callable[[str], str]) -> Any:

@@ -46,9 +46,17 @@ def give(conn: Conn, role: str) -> None:
         names = sql.SQL(", ").join(map(sql.Identifier, tables))
         conn.execute(sql.SQL(statement).format(role=who, tables=names))
 
+    row = conn.execute("select current_database() as name").fetchone()
+    assert row is not None
+    conn.execute(sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(row["name"]), who))
+    # The default since Postgres 15. A function of the application's could be run by a trigger with the owner's rights.
+    do("revoke create on schema public from public")
     do("grant usage on schema public to {role}")
     do("grant select, insert, update, delete on all tables in schema public to {role}")
     do("grant usage on all sequences in schema public to {role}")
+    # A view works with the owner's rights, so a change through it would reach tables that the role may only read.
+    views = conn.execute("select viewname as name from pg_views where schemaname = 'public'").fetchall()
+    do("revoke insert, update, delete, truncate on {tables} from {role}", *(row["name"] for row in views))
     do("revoke update, delete, truncate on {tables} from {role}", *APPEND_ONLY)
     do("revoke insert, update, delete, truncate on {tables} from {role}", *READ_ONLY)
     for table, columns in _COLUMNS.items():

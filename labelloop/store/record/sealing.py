@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
@@ -31,6 +33,23 @@ def seal(conn: Conn, most: int = MOST) -> Head | None:
     The transaction must do nothing else: an entry that is committed late gets a later place.
     """
     return rows_of(conn, Head).execute("select * from record_seal(%(most)s)", {"most": most}).fetchone()
+
+
+def first_unknown(conn: Conn, heads: Iterable[tuple[int, bytes, str]]) -> int | None:
+    """Return the lowest place of a published head that the chain has not, or has with another hash; None if none."""
+    lowest: int | None = None
+    rest = iter(heads)
+    while some := list(islice(rest, MOST)):
+        row = conn.execute(
+            """
+            select min(h.seq) as seq from unnest(%(places)s::bigint[], %(hashes)s::bytea[]) as h (seq, hash)
+            where not exists (select from record_seals s where s.seq = h.seq and s.hash = h.hash)
+            """,
+            {"places": [seq for seq, _, _ in some], "hashes": [digest for _, digest, _ in some]},
+        ).fetchone()
+        if row is not None and row["seq"] is not None:
+            lowest = row["seq"] if lowest is None else min(lowest, row["seq"])
+    return lowest
 
 
 def newest(conn: Conn) -> Head:

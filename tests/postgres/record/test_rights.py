@@ -66,6 +66,14 @@ def test_the_application_cannot_change_or_delete_what_it_adds(application: Datab
                 with pytest.raises(InsufficientPrivilege):
                     conn.execute(statement)
                 refused.add(table)
+        views = [
+            name
+            for (name,) in conn.execute("select table_name from information_schema.views where is_updatable = 'YES'")
+        ]
+        assert "output_events" in views
+        for view in views:
+            with pytest.raises(InsufficientPrivilege):
+                conn.execute(f"delete from {view}")
         for table in READ_ONLY:
             with pytest.raises(InsufficientPrivilege):
                 conn.execute(f"insert into {table} default values")

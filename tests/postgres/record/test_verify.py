@@ -207,3 +207,26 @@ def test_an_older_backup_is_a_cut_end_until_a_person_says_so(recorded: Recorded)
     said = CliRunner().invoke(main, ["audit", "verify"], env=env).output
     assert "an older backup was restored" in said
     assert "the disk failed" in said
+
+
+def test_a_restored_backup_that_was_worked_with_meanwhile_is_one_too(recorded: Recorded) -> None:
+    for name in ("one", "two"):
+        recorded.make_token(name)
+        recorded.seal()
+    recorded.tamper(f"delete from record_seals where record_id > {LAST} - 2", START_AGAIN)
+    recorded.tamper("delete from record_entries where id not in (select record_id from record_seals)")
+    recorded.tamper("delete from access_tokens where name in ('one', 'two')")
+    for name in ("three", "four", "five"):  # the worker seals these before anybody looks at the record
+        recorded.make_token(name)
+        recorded.seal()
+    assert "cut" in recorded.kinds()
+    env = {"LABELLOOP_DATABASE_URL": recorded.database.url, "LABELLOOP_RECORD_HEADS": str(recorded.path)}
+    words = ["audit", "restored", "--by", "ann", "--why", "the disk failed"]
+    done = CliRunner().invoke(main, words, env=env)
+    assert done.exit_code == 0, done.output
+    assert recorded.findings() == []
+    recorded.make_token("six")
+    recorded.seal()
+    assert recorded.findings() == []
+    recorded.tamper(f"delete from record_seals where record_id > {LAST} - 1", START_AGAIN)
+    assert "cut" in recorded.kinds(), "later heads count as before"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -25,10 +26,12 @@ from labelloop.spec.folder import parse
 from labelloop.store.alerts import deciding, rows
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
+from labelloop.store.people import decisions
 from labelloop.store.tables import loops, outputs, projects
 from sync.pull.settle import settle_alerts
 from sync.pull.take_in import Pull
 from tests.support.backend_factory import put_into_label_studio
+from tests.support.recorded import Recorded
 from tests.support.sync_loop import XML, YAML, SyncLoop, region
 
 ANNE, BEN = UserId(1), UserId(2)
@@ -217,3 +220,58 @@ def test_decisions_and_pulls_at_the_same_time_leave_the_answers_that_the_decisio
     )
     assert len(counted) == 12
     assert all(row["label"] == row["said"] for row in counted), "answers are as the versions that count"
+
+
+def test_forgetting_leaves_no_word_of_the_output_or_of_a_person_in_alerts(board: Board, tmp_path: Path) -> None:
+    recorded = Recorded(board.database, tmp_path / "heads.jsonl")
+    first, second, third = board.open(3)
+    with board.database.transaction() as conn:
+        registered.add(conn, None, "http://127.0.0.1:1", ["alert.opened"], "ada")
+    board.write([third], "eel", BEN)
+    board.write([first, second], "cat", ANNE)
+    board.pull()
+    board.write([first, second], "dog", BEN)
+    board.pull()
+    assert board.run("reject", "--kind", "edited by another", "--why", "anne@example.org was correct").exit_code == 0
+    board.pull()
+    with board.database.transaction() as conn:
+        [ben] = [row["id"] for row in conn.execute("select id from reviewers where email like 'ben%'")]
+        decisions.distrust(conn, "pets", ben, AT, None, "ada", "anne@example.org told")
+        conn.execute("update projects set project_id = null")  # there is no Label Studio in this test
+    recorded.seal()
+
+    def forget(*words: str) -> None:
+        env = {"LABELLOOP_DATABASE_URL": board.database.url, "USER": "clerk"}
+        done = CliRunner().invoke(main, ["forget", *words, "--yes"], env=env)
+        assert done.exit_code == 0, done.output
+
+    keys = "select o.key from tasks t join outputs o on o.id = t.output_id where label_studio_id = {}"
+    [gone], [kept] = (board.sql(keys.format(task)) for task in (first, second))
+    forget("--key", gone["key"])
+    left = "select o.key from {} x join outputs o on o.id = x.output_id"
+    assert board.sql(left.format("alerts")) == [kept]
+    assert board.sql("select fact ->> 'key' as key from deliveries where event = 'alert.opened'") == [kept]
+    assert board.said() == {("cat", "anne@example.org"): 1, ("eel", "ben@example.org"): 1}, "a rejected edit stays out"
+    for person in ("anne@example.org", "ben@example.org", "ada"):
+        forget("--person", person)
+    with board.database.transaction() as conn:
+        conn.execute("update projects set project_id = 1")
+    del board.tasks[first]
+    board.write([second], "eel", BEN)
+    board.pull()
+    [ben_now] = board.sql("select email from reviewers where label_studio_user_id = 2")
+    [new] = board.sql("select person from alerts where state = 'open'")
+    assert new["person"] == ben_now["email"], "Label Studio still tells the address, and the pull does not write it"
+    for table in (
+        "alerts",
+        "exclusions",
+        "person_decisions",
+        "record_actors",
+        "record_entries",
+        "deliveries",
+        "reviewers",
+    ):
+        for name in ("anne@", "ben@", "ada"):
+            assert board.sql(f"select t::text from {table} t where t::text ~* '\\y{name}'") == []
+    recorded.seal()
+    assert recorded.findings() == []
