@@ -44,7 +44,7 @@ def check_not_older(database: Database, gateway: Gateway, spec: LoopSpec, projec
 
 
 def went_back(gateway: Gateway, project_id: ProjectId, stored: Mapping[TaskId, datetime]) -> list[TaskId]:
-    """Return the tasks that lack an answer and have not changed since; `stored`: the time of the newest answer by task."""
+    """Return the tasks that lack an answer and have not changed since; `stored`: time of the newest answer by task."""
     if not stored:
         return []
     there = gateway.changed_at(project_id, stored)

@@ -23,6 +23,9 @@ COUNTED = {
     "tasks": f"output_id = {_IDS}",
     "adopted_tasks": f"output_id = {_IDS}",
     "annotation_versions": f"output_id = {_IDS}",
+    "exclusions": f"annotation_version in (select seq from annotation_versions where output_id = {_IDS})"
+    f" or alert_id in (select id from alerts where output_id = {_IDS})",
+    "alerts": f"output_id = {_IDS}",
     "unreadable": f"output_id = {_IDS}",
     "feedback": f"model_output_id = {_IDS}",
     "answers": f"output_id = {_IDS}",
@@ -39,11 +42,13 @@ COUNTED = {
     "media_outputs": f"output_id = {_IDS}",
     "sentence_outputs": f"output_id = {_IDS}",
     "deliveries": f"loop = %(loop)s and (fact ->> 'output' = {_TEXTS} or fact ->> 'id' = {_TEXTS}"
-    f" or fact ->> 'original_id' = {_TEXTS})",
+    f" or fact ->> 'original_id' = {_TEXTS}"
+    f" or fact ->> 'alert' in (select id::text from alerts where output_id = {_IDS}))",
 }
 """Every table with rows of an output, and the condition that finds those of the outputs `ids` (`texts`: as texts)."""
 _DELETED = (
     "deliveries", "batch_items", "pool", "doubts", "assessments", "repeats", "media_outputs", "sentence_outputs",
+    "exclusions", "alerts",
 )  # fmt: skip
 _CLEARED = {
     "annotation_versions": "result = '[]', sha256 = ''",

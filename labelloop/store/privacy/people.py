@@ -9,24 +9,30 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.answers import given
+from labelloop.answers.annotations import StoredAnnotation, digest
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.privacy import on_record
 
-NAMED_BY = {
-    "promotions": "by",
-    "decisions": "by",
-    "version_descriptions": "by",
-    "retrain_runs": "stop_asked_by",
-    "loops": "archived_by",
-    "callbacks": "created_by",
-    "certificates": "revoked_by",
-    "forgotten": "by",
-    "access_tokens": "name",
-}
+NAMED_BY = (
+    ("promotions", "by"),
+    ("decisions", "by"),
+    ("person_decisions", "by"),
+    ("alerts", "person"),
+    ("alerts", "decided_by"),
+    ("version_descriptions", "by"),
+    ("retrain_runs", "stop_asked_by"),
+    ("loops", "archived_by"),
+    ("callbacks", "created_by"),
+    ("certificates", "revoked_by"),
+    ("forgotten", "by"),
+    ("access_tokens", "name"),
+)
 """Columns whose whole value is the name of a person."""
 _TEXTS = {
     "promotions": ("why",),
     "decisions": ("why",),
+    "person_decisions": ("why",),
+    "alerts": ("before", "after", "why"),
     "version_descriptions": ("name", "note"),
     "retrain_runs": ("why", "error", "log", "reasons", "scores"),
     "certificates": ("revoked_because",),
@@ -69,10 +75,10 @@ def find(conn: Conn, person: str) -> list[Reviewer]:
 def counts(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str]) -> dict[str, int]:
     """Count the rows that name the person, by table, and the person's answers, which stay."""
     found = {"reviewers": len(reviewers)}
-    for table, column in NAMED_BY.items():
+    for table, column in NAMED_BY:
         row = conn.execute(f'select count(*) as n from {table} where "{column}" = any(%s)', [list(names)]).fetchone()
         assert row is not None
-        found[table] = row["n"]
+        found[table] = found.get(table, 0) + int(row["n"])
     return {table: n for table, n in found.items() if n}
 
 
@@ -118,7 +124,8 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     names = [*names, *(f"user {_renumber(conn, row)}" for row in reviewers if row.instance in over_http)]
     on_record.forget_reasons(conn, names)
     on_record.forget_actors(conn, names)
-    for table, column in NAMED_BY.items():
+    conn.execute("select set_config('labelloop.forgets_person', 'yes', true)")  # names in decisions about people
+    for table, column in NAMED_BY:
         on_record.forget_rows(conn, table, f'"{column}" = any(%(names)s)', {"names": list(names)})
         revoke = ", revoked_at = coalesce(revoked_at, now())" if table == "access_tokens" else ""
         # A person may have several tokens' names; each name is unique.
@@ -146,7 +153,7 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
 def _renumber(conn: Conn, reviewer: Reviewer) -> int:
     """Give a reviewer over HTTP random numbers, and return the former one.
 
-    Those numbers are hashes of the login, which can be guessed.
+    Those numbers are hashes of the login, which can be guessed. The hashes of the versions are those of the new rows.
     """
     row = conn.execute("select label_studio_user_id as n from reviewers where id = %s", [reviewer.id]).fetchone()
     assert row is not None
@@ -167,6 +174,18 @@ def _renumber(conn: Conn, reviewer: Reviewer) -> int:
             """,
             each,
         )
+        versions = rows_of(conn, StoredAnnotation).execute(
+            """
+            select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth,
+                lead_time_s, parent_prediction, created_at, updated_at, seq, output_id, distrusted, false as ask
+            from annotation_versions where annotation_id = %(becomes)s and instance = %(instance)s and not deleted
+            and sha256 <> ''  -- that of a forgotten output stays empty
+            """,
+            each,
+        )
+        for version in versions.fetchall():
+            sha256 = digest(version, version.output_id, version.distrusted)
+            conn.execute("update annotation_versions set sha256 = %s where seq = %s", [sha256, version.seq])
         conn.execute(
             "update feedback set annotation_id = %(becomes)s where reviewer_id = %(id)s and annotation_id = %(was)s",
             each,

@@ -44,6 +44,11 @@ decision that answers do not count.';
         if tg_op = 'DELETE' and old."loop" = current_setting('labelloop.removes_loop', true) then
             return old;
         end if;
+        if tg_op = 'UPDATE' and current_setting('labelloop.forgets_person', true) = 'yes' and
+                (old.id, old."loop", old.reviewer_id, old.since, old.until, old.ends, old.at) is not distinct from
+                (new.id, new."loop", new.reviewer_id, new.since, new.until, new.ends, new.at) then
+            return new;
+        end if;
         raise exception 'decision % about a person cannot be changed: add one that ends it', old.id
             using errcode = 'check_violation', constraint = 'person_decision_stays';
     end $$;
