@@ -20,14 +20,14 @@ from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.forget import Wish, forget
 from sync.pull.take_in import Pull
-from tests.postgres.answering.test_forgotten_person import rows_with
-from tests.postgres.sync.test_alerts import ANNE, BEN, PEOPLE, SPEC, Board
 from tests.support.backend_factory import settings_for, submit, texts_spec
 from tests.support.hops.answering_desk import Desk
 from tests.support.hops.deep_loop import looked
 from tests.support.hops.lineage import cli
 from tests.support.hops.people import Said, put_to_people, say
 from tests.support.recorded import Recorded
+from tests.support.rows import rows_with
+from tests.support.workers.board import ANNE, BEN, PEOPLE, SPEC, Board
 
 NOWHERE = "http://127.0.0.1:9"
 STATE = """
