@@ -145,6 +145,8 @@ def _words(spec: LoopSpec, result: list[object], skipped: bool) -> str:
 
 
 def _emails(conn: Conn, instance: UUID, users: Mapping[UserId, Person]) -> dict[UserId, str]:
+    """Return the addresses of users; of a person who was forgotten, the pseudonym."""
     known = feedback_store.reviewers(conn, instance)
     stored = {id_: row.email for id_, row in known.items() if row.email is not None}
-    return {id_: person.email for id_, person in users.items()} | stored  # Label Studio knows forgotten names
+    forgotten = feedback_store.forgotten(conn, instance)
+    return stored | {id_: person.email for id_, person in users.items() if id_ not in forgotten}

@@ -21,6 +21,8 @@ from labelloop.store.tables import loops, projects
 
 UNKNOWN_S = 60.0
 """A worker that has not looked at the form yet takes the answers of this time as given with the changed form."""
+TAKEN_OVER = ("labels.xml", "the loop has this form now")
+"""The name and the reason under which such an alert is accepted."""
 _PARTS = re.compile(r"<[^>]*>|[^<]+")
 
 
@@ -37,10 +39,12 @@ def look_at_form(
         now = loops.get(conn, spec.name) or spec
         own = [now.labels_xml, *loops.forms(conn, spec.name)]
         alerts = rows.in_force(conn, instance, spec.name, AlertKind.FORM)
+        fact = f"form {instance} {hash_of(standing.labels_xml.strip())}"
         if any(same_form(form, standing.labels_xml) for form in own):
             rows.end(conn, [alert.id for alert in alerts])
+            # The loop has taken over the form that an alert was about.
+            deciding.decide(conn, rows.open_ids(conn, spec.name, fact), AlertState.ACCEPTED, *TAKEN_OVER)
             return True
-        fact = f"form {instance} {hash_of(standing.labels_xml.strip())}"
         rows.end(conn, [alert.id for alert in alerts if alert.fact != fact])
         if any(alert.fact == fact for alert in alerts):
             return False

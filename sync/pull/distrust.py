@@ -7,9 +7,9 @@ reached, because the process was killed, is found by the next full pull.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
-from labelloop.answers import given
 from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane, headline, utility_in
 from labelloop.spec.loop import LoopSpec
@@ -51,10 +51,15 @@ def _settle(conn: Conn, spec: LoopSpec, output_ids: list[UUID]) -> int:
     # An answer of the same person in another instance may count again once the newer one does not: hence twice.
     for instance in [*by_instance] * (2 if len(by_instance) > 1 else 1):
         answers += resolve(conn, spec, instance, by_instance[instance], {}).answers
-    direct.settle(conn, output_ids)
-    for output_id in by_instance.get(given.instance_of(spec.name), ()):
-        ask_again_without_task(conn, spec, output_id)
+    settle_without_task(conn, spec, output_ids)
     return answers
+
+
+def settle_without_task(conn: Conn, spec: LoopSpec, output_ids: Sequence[UUID]) -> None:
+    """Set the states of those of these outputs that have no task: answered over HTTP, or in a task that is lost."""
+    direct.settle(conn, output_ids)
+    for output_id in output_ids:
+        ask_again_without_task(conn, spec, output_id)
 
 
 def ask_again_without_task(conn: Conn, spec: LoopSpec, output_id: UUID) -> None:

@@ -13,16 +13,17 @@ from labelloop.queue.lanes import Lane, headline, utility_in
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.alerts import restoring, rows
+from labelloop.store.alerts.restoring import RESTORED
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import routed
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import jobs, pool, projects
 from labelloop.store.tables import outputs as output_store
+from sync.pull.distrust import settle_without_task
 from sync.pull.resolve import Resolved, resolve
 
 AT_ONCE = 200
 """Alerts that are settled in one transaction."""
-RESTORED = "the deletion of its task was rejected"
 DELETED = "its task was deleted in Label Studio"
 
 
@@ -37,6 +38,10 @@ def settle_alerts(database: Database, spec: LoopSpec) -> Resolved:
             projects.lock_hop(conn, spec.name, "answers")
             alerts = rows.unsettled(conn, spec.name, AT_ONCE)
             last = len(alerts) < AT_ONCE
+            if not alerts:
+                break
+            # In the order of `take_in`: answers first, then the push that may be claiming an output now.
+            projects.lock_hop(conn, spec.name, "push")
             mine = [alert for alert in alerts if not is_about_many(alert)]
             done += _settle(conn, spec, mine)
             rows.set_settled(conn, [alert.id for alert in mine])
@@ -54,8 +59,8 @@ def _settle(conn: Conn, spec: LoopSpec, alerts: Sequence[Alert]) -> Resolved:
     for instance in dict.fromkeys(alert.instance for alert in alerts):
         ids = {id_ for alert in alerts if alert.instance == instance for id_ in outputs[alert.id]}
         done += _resolve(conn, spec, instance, ids, _people(conn, instance, alerts))
-    deleted = [alert.output_id for alert in alerts if alert.kind == AlertKind.DELETED and alert.output_id is not None]
-    _set_states(conn, spec, deleted)
+    begun = _set_states(conn, spec, [alert for alert in alerts if alert.kind == AlertKind.DELETED])
+    settle_without_task(conn, spec, sorted({id_ for ids in outputs.values() for id_ in ids}.difference(begun)))
     return done
 
 
@@ -82,16 +87,21 @@ def _people(conn: Conn, instance: UUID, alerts: Sequence[Alert]) -> dict[UserId,
     }
 
 
-def _set_states(conn: Conn, spec: LoopSpec, output_ids: Sequence[UUID]) -> None:
-    """Set the states of outputs whose task is gone.
+def _set_states(conn: Conn, spec: LoopSpec, deletions: Sequence[Alert]) -> list[UUID]:
+    """Set the states of outputs whose task is gone, after decisions about deletions; return those with too few answers.
 
-    An output with enough answers that count is answered; with fewer it waits again. Without any it is withdrawn, if a
-    decision had restored it before.
+    An output with enough answers that count is answered; with fewer it waits again. Without any it is withdrawn, if its
+    task was deleted or a decision had restored it before.
     """
-    found = restoring.without_task(conn, output_ids)
+    found = restoring.without_task(conn, [alert.output_id for alert in deletions if alert.output_id is not None])
+    of_task = {
+        alert.output_id for alert in deletions if alert.annotation_id is None and alert.state != AlertState.REJECTED
+    }
     complete = [id_ for id_, reviewers in found.items() if reviewers >= spec.overlap]
     begun = [id_ for id_, reviewers in found.items() if 0 < reviewers < spec.overlap]
-    nothing = restoring.with_reason(conn, [id_ for id_, reviewers in found.items() if not reviewers], RESTORED)
+    unanswered = [id_ for id_, reviewers in found.items() if not reviewers]
+    restored = restoring.with_reason(conn, unanswered, RESTORED)
+    nothing = [id_ for id_ in unanswered if id_ in of_task or id_ in restored]
     output_store.set_state(conn, complete, [OutputState.WITHDRAWN], OutputState.ANSWERED, RESTORED)
     for id_ in output_store.set_state(conn, begun, [OutputState.WITHDRAWN], OutputState.WAITING, RESTORED):
         row = routed.one(conn, id_)
@@ -101,3 +111,4 @@ def _set_states(conn: Conn, spec: LoopSpec, output_ids: Sequence[UUID]) -> None:
     for id_ in nothing:
         pool.remove(conn, id_)
     output_store.set_state(conn, nothing, [OutputState.ANSWERED, OutputState.WAITING], OutputState.WITHDRAWN, DELETED)
+    return begun

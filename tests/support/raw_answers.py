@@ -18,8 +18,8 @@ def give(loop: SyncLoop, key: str, result: Result, web: httpx.Client | None = No
     return AnnotationId((web or loop.web).post(url, json=body).raise_for_status().json()["id"])
 
 
-def change(loop: SyncLoop, annotation_id: AnnotationId, result: Result) -> None:
-    loop.web.patch(f"/api/annotations/{annotation_id}/", json={"result": result}).raise_for_status()
+def change(loop: SyncLoop, annotation_id: AnnotationId, result: Result, web: httpx.Client | None = None) -> None:
+    (web or loop.web).patch(f"/api/annotations/{annotation_id}/", json={"result": result}).raise_for_status()
 
 
 def reasons(loop: SyncLoop) -> list[str]:

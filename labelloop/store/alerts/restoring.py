@@ -7,6 +7,9 @@ from uuid import UUID
 
 from labelloop.store.database import Conn
 
+RESTORED = "the deletion of its task was rejected"
+"""Reason of the state of such an output, whose stored answers count without a task."""
+
 
 def without_task(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return those of these outputs that have no task, each with the number of people behind its newest answer."""

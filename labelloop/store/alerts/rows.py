@@ -77,6 +77,15 @@ def is_decided(conn: Conn, loop: str, fact: str, after: str) -> bool:
     return found.fetchone() is not None
 
 
+def open_ids(conn: Conn, loop: str, fact: str) -> list[int]:
+    """Return the open alert about this fact; [] without one."""
+    found = conn.execute(
+        "select id from alerts where loop = %(loop)s and fact = %(fact)s and state = 'open'",
+        {"loop": loop, "fact": fact},
+    )
+    return [row["id"] for row in found]
+
+
 def accept_fact(conn: Conn, loop: str, fact: str, by: str, why: str) -> None:
     """Accept the open alert about this fact, if there is one; there is nothing to settle."""
     conn.execute(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from labelloop.outputs.output import OutputState
 from labelloop.reading.ids import TaskId
+from labelloop.store.alerts.restoring import RESTORED
 from labelloop.store.database import Conn, rows_of
 
 
@@ -152,9 +153,9 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
 def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
     """Give an output without a task and without any answer the state back that it had before it was answered.
 
-    If it had a task then, which is lost since, it waits. The same holds if it had passed unseen by a certificate that
-    was revoked since. Returns the state; None if the output stays as it is. An output that waits again still needs its
-    row in the pool.
+    If it had a task then, which is lost since, it waits, also if that was deleted and somebody rejected the deletion.
+    The same holds if it had passed unseen by a certificate that was revoked since. Returns the state; None if it stays
+    as it is. An output that waits again still needs its row in the pool.
     """
     # The lock waits for a revocation, which cannot see that the output passes unseen again.
     revoked = conn.execute(
@@ -168,7 +169,8 @@ def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
         """
         with back as (
             update outputs o set state = case
-                    when before.was = 'in_review' or before.was = 'accepted' and %(revoked)s then 'waiting'
+                    when before.was = 'in_review' or o.state_reason = %(restored)s
+                        or before.was = 'accepted' and %(revoked)s then 'waiting'
                     else before.was end,
                 state_reason = 'the answer without Label Studio was taken back'
             from (
@@ -184,7 +186,7 @@ def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
         )
         select state from back
         """,
-        {"id": output_id, "revoked": revoked is not None and revoked["revoked"]},
+        {"id": output_id, "revoked": revoked is not None and revoked["revoked"], "restored": RESTORED},
     ).fetchone()
     return None if row is None else OutputState(row["state"])
 

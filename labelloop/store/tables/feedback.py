@@ -64,6 +64,14 @@ def reviewers(conn: Conn, instance: UUID) -> dict[UserId, Reviewer]:
     return {row.label_studio_user_id: row for row in rows}
 
 
+def forgotten(conn: Conn, instance: UUID) -> set[UserId]:
+    """Return the reviewers whose name was removed on request."""
+    rows = conn.execute(
+        "select label_studio_user_id as id from reviewers where instance = %s and forgotten_at is not null", [instance]
+    )
+    return {row["id"] for row in rows}
+
+
 def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[UserId, Person | None]) -> None:
     """Store the address and name of these reviewers; a reviewer with None keeps those that are stored, and a
     forgotten one the pseudonym.

@@ -11,15 +11,17 @@ import pytest
 
 from labelloop.answers.alerts import Alert, AlertKind, AlertState
 from labelloop.reading.ids import AnnotationId, TaskId
+from labelloop.spec.folder import parse
 from labelloop.store.alerts import deciding
 from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.database import Database
+from labelloop.store.tables import loops
 from sync.project.project import ensure_project
 from sync.pull.pull import Memory
 from sync.push.batches import PushReport
 from tests.support.hops.pulled import answers, feedback
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import SyncLoop, region, sync_loop
+from tests.support.sync_loop import XML, YAML, SyncLoop, region, sync_loop
 
 ANNE, BEN = "anne@alerts.example.org", "ben@alerts.example.org"
 EDITED, SPOOFED, DELETED, FORM, DATA = AlertKind
@@ -201,14 +203,14 @@ def test_a_changed_form_is_told_and_answers_given_with_it_do_not_count(team: Tea
     team.answer(first, "cat")
     team.pull()
     team.loop.do("update annotation_versions set seen_at = seen_at - interval '10 minutes'")
-    form = team.loop.spec.labels_xml.replace('<Choice value="eel"/>', '<Choice value="newt" alias="cat"/>')
+    form = XML.replace('"eel"', '"newt"')
     path = f"/api/projects/{team.loop.project_id}/"
     team.ben.patch(path, json={"label_config": form}).raise_for_status()
     team.answer(second, "cat")
     team.pull()
     [alert] = team.alerts()
     assert (alert.kind, alert.before) == (FORM, '<Choice value="eel"/>')
-    assert alert.after == '<Choice value="newt" alias="cat"/>'
+    assert alert.after == '<Choice value="newt"/>'
     assert team.said() == [("cat", ANNE)]
 
     team.loop.push()
@@ -217,8 +219,14 @@ def test_a_changed_form_is_told_and_answers_given_with_it_do_not_count(team: Tea
     team.answer(third, "dog")
     team.pull()
     assert team.said() == [("cat", ANNE), ("dog", ANNE)]
-    team.decide(AlertState.ACCEPTED)
-    assert team.said() == [("cat", ANNE), ("cat", ANNE), ("dog", ANNE)]
+    team.loop.spec = parse("pets", YAML.replace("eel", "newt"), form)
+    with team.loop.database.transaction() as conn:
+        loops.register(conn, team.loop.spec)
+    team.loop.push()
+    team.pull()
+    assert team.said() == [("cat", ANNE), ("cat", ANNE), ("dog", ANNE)], "the loop has taken the form over"
+    [accepted] = team.alerts(None)
+    assert (accepted.state, accepted.decided_by) == (AlertState.ACCEPTED, "labels.xml")
 
 
 def test_ordinary_work_of_three_people_is_no_alert(team: Team) -> None:

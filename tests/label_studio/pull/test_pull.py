@@ -14,8 +14,11 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from labelloop.answers.alerts import AlertState
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
+from labelloop.store.alerts import deciding
+from labelloop.store.alerts import rows as alerts
 from labelloop.store.database import Database
 from labelloop.store.questions import people
 from labelloop.store.tables import jobs, loops
@@ -114,6 +117,11 @@ def test_it_counts_who_wrote_it_not_whom_he_named(database: Database, label_stud
         assert [row["email"] for row in feedback(loop)] == ["anne@pull.example.org", "ben@pull.example.org"]
 
         loop.edit(hers, "dog")
+        loop.pull()
+        assert answers(loop)[1:] == [], "somebody must accept what another person changed"
+        with database.transaction() as conn:
+            [alert] = alerts.list_(conn)
+            deciding.decide(conn, [alert.id], AlertState.ACCEPTED, "ada", "she asked for it")
         loop.pull()
         assert answers(loop)[1:] == [("dog", 1.0, 2)]
         assert "anne@pull.example.org" not in [row["email"] for row in feedback(loop)]

@@ -32,9 +32,9 @@ def run(desk: Desk, *words: str) -> Result:
     return CliRunner().invoke(main, words, env=settings.to_env() | {"USER": "clerk"})
 
 
-def rows_with(desk: Desk, word: str) -> list[str]:
+def rows_with(database: Database, word: str) -> list[str]:
     """Return the tables in which the word is, in any case."""
-    with desk.database.transaction() as conn:
+    with database.transaction() as conn:
         rows = conn.execute("select tablename as name from pg_tables where schemaname = 'public' order by 1").fetchall()
         found = "select from {} t where t::text ilike %s limit 1"
         return [n for n in (row["name"] for row in rows) if conn.execute(found.format(n), [f"%{word}%"]).fetchall()]
@@ -71,7 +71,9 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
     before = answered(desk)
     recorded.seal()
     assert recorded.findings() == []
-    assert {"reviewers", "access_tokens", "callbacks", "retrain_runs", "record_actors"} <= set(rows_with(desk, ANNA))
+    assert {"reviewers", "access_tokens", "callbacks", "retrain_runs", "record_actors"} <= set(
+        rows_with(desk.database, ANNA)
+    )
 
     unsure = run(desk, "forget", "--person", ANNA)
     assert (unsure.exit_code, "confirm with --yes" in unsure.stderr) == (2, True)
@@ -80,7 +82,7 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
     pseudonym = json.loads(done.stdout)["pseudonym"]
     with database.transaction() as conn:
         conn.execute("update retrain_runs set scores = scores - 'not her'")  # another address that ends like hers
-    assert rows_with(desk, ANNA) == []
+    assert rows_with(desk.database, ANNA) == []
     assert answered(desk) == before
     recorded.seal()
     assert recorded.findings() == [], "the chain is whole, and no row counts as changed"
@@ -95,7 +97,7 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
     with database.transaction() as conn:
         feedback_store.upsert_reviewers(conn, desk.instance, PEOPLE)
     desk.annotate(both, 1, "cat", task_id=3, later_s=60)
-    assert rows_with(desk, ANNA) == []
+    assert rows_with(desk.database, ANNA) == []
     assert len(desk.feedback()) == 4
     again = run(desk, "forget", "--person", ANNA, "--yes")
     assert (again.exit_code, "nobody is called" in again.stderr) == (2, True)
