@@ -75,8 +75,9 @@ def _said(what: str, key: str, operation: str, before: Facts, after: Facts, name
     if what == "annotation_versions" and is_new:
         person = name or f"user {after['user']}"
         if after["deleted"]:
-            return f"annotation {after['annotation']} was deleted in Label Studio"
-        return f"{person} {'skipped the task' if after['skipped'] else 'answered'} (annotation {after['annotation']})"
+            return f"annotation {after['annotation'] or f'of {person}'} was deleted"
+        number = f" (annotation {after['annotation']})" if after["annotation"] else ""  # none over HTTP
+        return f"{person} {'skipped the task' if after['skipped'] else 'answered'}{number}"
     if what == "answers" and is_new:
         if not after["agreed"]:
             return "there is no clear answer"

@@ -63,12 +63,15 @@ select record_begins('outputs', array['id'], 'r.loop', $$ jsonb_build_object('st
 select record_begins('tasks', array['output_id'], 'r.loop',
     $$ jsonb_build_object('task', r.label_studio_id, 'instance', r.instance, 'overlap', r.overlap) $$,
     array['batch_id', 'lane', 'pushed_at'], bulk => true);
+-- The numbers of an answer over HTTP, which has no task, are hashes of a login: no facts, because facts stay for ever.
 select record_begins('annotation_versions', array['seq'],
     '(select o.loop from outputs o where o.id = r.output_id)',
-    $$ jsonb_build_object('annotation', r.annotation_id, 'task', r.task_id, 'output', r.output_id,
-        'user', r.updated_by, 'skipped', r.was_cancelled, 'deleted', r.deleted) $$,
-    array['instance', 'sha256', 'result', 'completed_by', 'ground_truth', 'lead_time_s', 'parent_prediction',
-        'created_at', 'updated_at', 'distrusted', 'seen_at'], 'r.distrusted');
+    $$ jsonb_build_object('annotation', case when r.task_id <> 0 then r.annotation_id end,
+        'task', r.task_id, 'output', r.output_id,
+        'user', case when r.task_id <> 0 then r.updated_by end,
+        'skipped', r.was_cancelled, 'deleted', r.deleted) $$,
+    array['annotation_id', 'updated_by', 'instance', 'sha256', 'result', 'completed_by', 'ground_truth', 'lead_time_s',
+        'parent_prediction', 'created_at', 'updated_at', 'distrusted', 'seen_at'], 'r.distrusted');
 select record_begins('feedback', array['id'], '(select o.loop from outputs o where o.id = r.model_output_id)',
     $$ jsonb_build_object('output', r.model_output_id, 'reviewer', r.reviewer_id, 'approval', r.approval) $$,
     array['correction', 'comment', 'label', 'annotation_id', 'lead_time_s', 'created_at', 'updated_at',

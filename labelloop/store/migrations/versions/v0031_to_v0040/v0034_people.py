@@ -71,7 +71,8 @@ the answer cannot be read.';
 or because their person is distrusted, and the time for which that holds.';
 
     select record_begins('person_decisions', array['id'], 'r.loop',
-        $$ jsonb_build_object('reviewer', r.reviewer_id, 'since', r.since, 'until', r.until, 'ends', r.ends) $$,
+        $$ jsonb_build_object('reviewer', r.reviewer_id, 'since', r.since at time zone 'UTC',
+            'until', r.until at time zone 'UTC', 'ends', r.ends) $$,
         array['by', 'at'], 'r.why');
 """
 
