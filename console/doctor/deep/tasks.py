@@ -73,6 +73,8 @@ def _page(
             outputs[id_] = by_output.get(output) if output is not None else None
             _unknown(seen, sweep, task, data[id_], output, outputs[id_])
             continue
+        if known["alerted"]:
+            continue  # people decide about it
         if known["adopted"]:
             _same_item(seen, known, data[id_], shown)
             continue
@@ -102,7 +104,10 @@ def _rows(conn: Conn, loop: Loop, ids: list[int], outputs: list[UUID]) -> list[R
         )
         select o.id, o.key, o.state::text, o.data, o.label, t.batch_id, d.output_id is not null as adopted,
             coalesce(t.label_studio_id, d.label_studio_id) as label_studio_id,
-            exists (select from blind_tasks b where b.output_id = o.id) as blind
+            exists (select from blind_tasks b where b.output_id = o.id) as blind,
+            exists (
+                select from alerts a where a.output_id = o.id and a.instance = %(instance)s and a.kind = 'data edited'
+                and a.state <> 'rejected' and a.ended_at is null) as alerted
         from wanted w join outputs o on o.id = w.output_id and o.loop = %(loop)s
         left join tasks t on t.output_id = o.id and t.instance = %(instance)s
         left join adopted_tasks d on d.output_id = o.id and d.instance = %(instance)s
