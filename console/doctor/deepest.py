@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from console.doctor.deep import CouldNotLookError, Places, Status, Verdict, look_twice
 from console.doctor.findings import Finding, fault, good, hint, unseen
+from labelloop.process.heads import FILE
 from labelloop.process.rooms import ROOMS
 from labelloop.process.settings import SECRETS, URLS, Settings
 
@@ -40,6 +41,7 @@ def places(settings: Settings) -> Places:
         backend_login=(settings.backend_user, settings.backend_password),
         secrets=secrets,
         logs=[settings.data_dir / "logs"],
+        heads=settings.record_heads or settings.data_dir / FILE,
     )
 
 

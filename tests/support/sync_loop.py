@@ -127,8 +127,8 @@ class SyncLoop:
         answer = (web or self.web).post(f"/api/tasks/{task_id}/annotations/?project={self.project_id}", json=body)
         return AnnotationId(answer.raise_for_status().json()["id"])
 
-    def edit(self, annotation_id: AnnotationId, label: str) -> None:
-        self.web.patch(f"/api/annotations/{annotation_id}/", json={"result": region(label)}).raise_for_status()
+    def edit(self, annotation_id: AnnotationId, label: str, *, web: httpx.Client | None = None) -> None:
+        (web or self.web).patch(f"/api/annotations/{annotation_id}/", json={"result": region(label)}).raise_for_status()
 
     def next_task(self, web: httpx.Client | None = None) -> Row | None:
         """As the button Label All Tasks asks for it."""

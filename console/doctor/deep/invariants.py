@@ -141,6 +141,22 @@ INVARIANTS = [
         "select * from promotions where loop = '{loop}' order by epoch",
     ),
     Invariant(
+        "I15",
+        "record",
+        "the record is whole: its chain of hashes, the published heads, the order of its entries, and its triggers",
+        "nobody can rely on what the record says",
+        PEOPLE + "`labelloop audit verify` tells more; entries that wait for a seal: start the sync worker",
+        "select * from record_entries where id::text = '{key}'",
+    ),
+    Invariant(
+        "I16",
+        "rows on record",
+        "each row that is on record is what its newest entry says",
+        "somebody changed it by SQL, and switched the triggers off",
+        PEOPLE + "find out who did it, then restore the row from a backup",
+        "select * from record_entries where what || ' ' || key = '{key}' order by id",
+    ),
+    Invariant(
         "I17",
         "predictions",
         "each open task has at most one prediction of each of our versions",
@@ -173,6 +189,14 @@ INVARIANTS = [
         "a person who reads it can act as labelloop",
         "change that secret, then delete the text",
         "the place is named; the secret is not shown",
+    ),
+    Invariant(
+        "I21",
+        "own answers",
+        "each answer that counts was written by its author, or by somebody whose alert a person accepted",
+        "an answer counts that somebody wrote in another person's name",
+        PEOPLE + "find out why it counts; `labelloop alerts --all` lists what was decided",
+        _VERSIONS,
     ),
     Invariant(
         "I23",

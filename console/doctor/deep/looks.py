@@ -13,14 +13,14 @@ from enum import StrEnum
 
 import psycopg
 
-from console.doctor.deep import answers, models, outputs, secrets, stored, tasks
+from console.doctor.deep import alerts, answers, models, outputs, record, rows, secrets, stored, tasks
 from console.doctor.deep.invariants import BY_ID, INVARIANTS, OF_LABEL_STUDIO, Invariant
 from console.doctor.deep.places import CouldNotLookError, Loop, Places
 from console.doctor.deep.postgres import Conn, loops, snapshot
 from console.doctor.deep.seen import Problem, Seen
 from console.doctor.deep.web import Studio
 
-ALL_LOOPS = ("I20",)
+ALL_LOOPS = ("I15", "I16", "I20")
 """Invariants that are about all loops together."""
 
 
@@ -88,15 +88,29 @@ def _look(places: Places, name: str | None, only: Mapping[str, set[str]] | None)
         if only is None:
             with snapshot(places.database_url) as conn:
                 only = {one: set(BY_ID) for one in [*(loop.name for loop in loops(conn, name)), ""]}
-        return [_at_loop(places, one, ids) if one else _at_all(places) for one, ids in only.items()]
+        seen = [_at_loop(places, one, ids) for one, ids in only.items() if one]
+        return [*seen, _at_all(places, name, only[""], seen)] if "" in only else seen
     except psycopg.Error as exc:
         raise CouldNotLookError(f"Postgres: {' '.join(str(exc).split())}") from exc
 
 
-def _at_all(places: Places) -> Seen:
+def _at_all(places: Places, name: str | None, only: set[str], before: Sequence[Seen]) -> Seen:
+    """Look at what is about all loops. What the looks `before` have told is not told again."""
     seen = Seen("")
+    for one in before:
+        seen.add_rows(one)
+    heads = 0
+    try:
+        heads = record.size(places.heads)  # before the snapshot: later heads are not in it
+    except CouldNotLookError as exc:
+        seen.cannot(["I15"], str(exc))
     with snapshot(places.database_url) as conn:
-        secrets.look(seen, conn, places)
+        checks: list[tuple[tuple[str, ...], Callable[[], None]]] = [
+            (("I15",), lambda: record.chain(seen, conn, places.heads, heads)),
+            (("I16",), lambda: rows.compare(seen, conn, name)),
+            (("I20",), lambda: secrets.look(seen, conn, places)),
+        ]
+        _check(seen, only, checks)
     return seen
 
 
@@ -114,22 +128,27 @@ def _at_loop(places: Places, name: str, only: set[str]) -> Seen:
             (("I18",), lambda: outputs.reasons(seen, conn, loop)),
             (("I19", "I25"), lambda: stored.versions(seen, conn, loop)),
             (OF_LABEL_STUDIO, lambda: _in_label_studio(seen, conn, places, loop)),
+            (("I21",), lambda: alerts.foreign(seen, conn, loop)),
             (("I23",), lambda: answers.feedback(seen, conn, loop)),
             (("I24",), lambda: answers.answers(seen, conn, loop)),
             (("I9", "I10"), lambda: models.champion(seen, conn, loop, places)),
             (("I11", "I12"), lambda: models.runs(seen, conn, loop)),
             (("I13", "I14"), lambda: models.promotions(seen, conn, loop)),
         ]
-        for invariants, check in checks:
-            if only.isdisjoint(invariants):
-                continue
-            try:
-                check()
-            except CouldNotLookError as exc:
-                for invariant in invariants:
-                    seen.problems.pop(invariant, None)
-                seen.cannot(invariants, str(exc))
+        _check(seen, only, checks)
     return seen
+
+
+def _check(seen: Seen, only: set[str], checks: Sequence[tuple[tuple[str, ...], Callable[[], None]]]) -> None:
+    for invariants, check in checks:
+        if only.isdisjoint(invariants):
+            continue
+        try:
+            check()
+        except CouldNotLookError as exc:
+            for invariant in invariants:
+                seen.problems.pop(invariant, None)
+            seen.cannot(invariants, str(exc))
 
 
 def _in_label_studio(seen: Seen, conn: Conn, places: Places, loop: Loop) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 from xml.etree.ElementTree import ParseError
 
 import httpx
@@ -80,7 +81,8 @@ def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
     """Check what versions were trained on and judged with."""
     for row in conn.execute(
         """
-        select r.id, count(*) as n, min(o.key) as example from retrain_runs r join (
+        select r.id, count(*) as n, min(o.key) as example, (array_agg(o.id))[:1000] as outputs
+        from retrain_runs r join (
             select run_id, output_id from run_items where part = 'train'
             union all select run_id, output_id from accepted_items
         ) i on i.run_id = r.id join outputs o on o.id = i.output_id
@@ -92,6 +94,8 @@ def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
         {"loop": loop.name},
     ):
         seen.wrong("I11", row["id"], f"it was trained on {row['n']} outputs of the hold-out, such as {row['example']}")
+        for output in row["outputs"]:
+            seen.blame(output)
     known: list[str] = []
     if form(loop.labels_xml, loop.spec.get("answer") or ()) is not None:
         texts = conn.execute("select labels_xml from spec_versions where loop = %(loop)s", {"loop": loop.name})
@@ -99,6 +103,7 @@ def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
             known = sorted(labels_of([loop.labels_xml, *(row["labels_xml"] for row in texts)]))
         except ParseError:
             known = []
+    told = set[UUID]()
     for row in conn.execute(
         f"""
         select i.run_id, o.id as output, o.key, i.label from run_items i join retrain_runs r on r.id = i.run_id
@@ -113,6 +118,9 @@ def runs(seen: Seen, conn: Conn, loop: Loop) -> None:
         if not seen.told(row["output"]):
             says = f"it used the label {row['label'][:40]!r} for {row['key']}, which is not that of the answer"
             seen.wrong("I12", row["run_id"], says, mark=row["key"])
+            told.add(row["output"])
+    for output in told:
+        seen.blame(output)
 
 
 def promotions(seen: Seen, conn: Conn, loop: Loop) -> None:
@@ -129,12 +137,13 @@ def promotions(seen: Seen, conn: Conn, loop: Loop) -> None:
     ).fetchall()
     before: str | None = None
     for place, row in enumerate(rows, start=1):
+        on_record = f"promotions/{loop.name}/{row['epoch']}"
         if row["epoch"] != place or row["previous_id"] != before:
-            seen.wrong("I14", row["epoch"], "it does not begin where the promotion before it ended")
+            seen.wrong("I14", row["epoch"], "it does not begin where the promotion before it ended", row=on_record)
         elif row["by"] == "gate" and not row["judged"]:
-            seen.wrong("I13", row["epoch"], "the gate has no passed verdict on this version before it")
+            seen.wrong("I13", row["epoch"], "the gate has no passed verdict on this version before it", row=on_record)
         elif not row["by"].strip() or not row["why"].strip():
-            seen.wrong("I13", row["epoch"], "nobody is named, or no reason is given")
+            seen.wrong("I13", row["epoch"], "nobody is named, or no reason is given", row=on_record)
         before = row["version_id"]
     champions = conn.execute(
         "select id from model_versions where loop = %(loop)s and stage = 'champion'", {"loop": loop.name}
@@ -142,4 +151,6 @@ def promotions(seen: Seen, conn: Conn, loop: Loop) -> None:
     if [row["id"] for row in champions] != ([] if before is None else [before]):
         now = ", ".join(row["id"][:SHORT] for row in champions) or "the pipeline"
         says = f"the champion is {now}, and the last promotion was that of {(before or 'the pipeline')[:SHORT]}"
-        seen.wrong("I14", loop.name, says)
+        seen.wrong("I14", loop.name, says, row=f"promotions/{loop.name}/{len(rows) + 1}")
+        for version in [before, *(row["id"] for row in champions)]:
+            seen.name_row(f"model_versions/{version}")

@@ -18,29 +18,22 @@ def states(seen: Seen, conn: Conn, loop: Loop) -> None:
     rows = stream(
         conn,
         """
-        with edges as (
-            select e.output_id, e.was, e.became, lag(e.became) over w as before, lead(e.seq) over w is null as last
-            from output_events e join outputs o on o.id = e.output_id where o.loop = %(loop)s
-            window w as (partition by e.output_id order by e.seq)
-        )
-        select o.id, o.key, o.state::text, l.became::text, null as was, null as before,
+        select o.id, o.key, o.state::text, l.became::text,
             o.state = 'waiting' and not exists (select from pool p where p.output_id = o.id)
             and not exists (select from repeats r where r.output_id = o.id) as lost
-        from outputs o left join edges l on l.output_id = o.id and l.last
+        from outputs o left join (
+            select distinct on (e.output_id) e.output_id, e.became from output_events e
+            join outputs p on p.id = e.output_id where p.loop = %(loop)s order by e.output_id, e.seq desc
+        ) l on l.output_id = o.id
         where o.loop = %(loop)s and (
             l.became is distinct from o.state and (l.became is not null or o.state <> all(%(first)s::output_state[]))
             or o.state = 'waiting' and not exists (select from pool p where p.output_id = o.id)
             and not exists (select from repeats r where r.output_id = o.id))
-        union all
-        select o.id, o.key, o.state::text, e.became::text, e.was::text, e.before::text, false
-        from edges e join outputs o on o.id = e.output_id where e.before is not null and e.before <> e.was
         """,
         {"loop": loop.name, "first": FIRST_STATES},
     )
     for row in rows:
-        if row["was"] is not None:
-            says = f"it went on from {row['was']}, and the change before led to {row['before']}"
-        elif row["lost"]:
+        if row["lost"]:
             says = "it waits without a place in the pool"
         else:
             says = f"it is {row['state']}, and its last recorded change led to {row['became'] or 'none'}"
@@ -74,7 +67,8 @@ def stuck(seen: Seen, conn: Conn, loop: Loop, grace_s: float) -> None:
         """,
         values,
     ):
-        seen.wrong("I8", f"run {row['id']}", "it runs without a heartbeat of its worker")
+        row_ = f"retrain_runs/{row['id']}"
+        seen.wrong("I8", f"run {row['id']}", "it runs without a heartbeat of its worker", row=row_)
 
 
 def reasons(seen: Seen, conn: Conn, loop: Loop) -> None:

@@ -26,6 +26,8 @@ class Places:
     """The known secrets by the name of their setting."""
     logs: Sequence[Path] = ()
     """Folders of log files."""
+    heads: Path | None = None
+    """File of the published heads of the record."""
 
 
 @dataclass(frozen=True, slots=True)

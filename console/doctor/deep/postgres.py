@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
@@ -32,7 +33,7 @@ def snapshot(url: str) -> Iterator[Conn]:
         conn.rollback()
 
 
-def stream(conn: Conn, statement: str, values: Mapping[str, Any]) -> Iterator[Row]:
+def stream(conn: Conn, statement: str | sql.Composed, values: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of a statement, CHUNK at a time."""
     with conn.cursor(name="deep") as cursor:
         cursor.itersize = CHUNK

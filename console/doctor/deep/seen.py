@@ -31,15 +31,28 @@ class Seen:
         self.unknown: dict[str, str] = {}
         """Why an invariant could not be checked."""
         self._blamed: set[UUID] = set()
+        self._rows: set[str] = set()
 
     def wrong(
-        self, invariant: str, key: object, says: str, *, mark: object = "", task: int = 0, output: UUID | None = None
+        self,
+        invariant: str,
+        key: object,
+        says: str,
+        *,
+        mark: object = "",
+        task: int = 0,
+        output: UUID | None = None,
+        row: str = "",
     ) -> None:
-        """Note a problem. `output`: no other invariant tells anything about this output in this look."""
+        """Note a problem. `output`: no other invariant tells anything about this output in this look. `row`: as in
+        name_row.
+        """
         if output is not None:
             if output in self._blamed:
                 return
-            self._blamed.add(output)
+            self.blame(output)
+        if row:
+            self.name_row(row)
         self.counts[invariant] += 1
         found = self.problems.setdefault(invariant, set())
         if len(found) < MOST:
@@ -48,6 +61,22 @@ class Seen:
     def told(self, output: UUID | None) -> bool:
         """Whether a problem of this output is noted already."""
         return output in self._blamed
+
+    def blame(self, output: UUID) -> None:
+        """Note that a problem of this output is told."""
+        self._blamed.add(output)
+        self._rows.add(f"output {output}")
+
+    def name_row(self, row: str) -> None:
+        """Note that a problem of this row (table/key) is told, so that the record does not tell it again."""
+        self._rows.add(row)
+
+    def names_row(self, row: str) -> bool:
+        return row in self._rows
+
+    def add_rows(self, other: Seen) -> None:
+        """Note the rows and outputs that another look has told."""
+        self._rows |= other._rows
 
     def cannot(self, invariants: Iterable[str], why: str) -> None:
         for invariant in invariants:

@@ -19,7 +19,7 @@ from console.doctor.deepest import places
 from labelloop.queue.tasks import sign
 from labelloop.store.database import Database
 from tests.support.crowd import sign_up, work
-from tests.support.hops.deep_loop import LOOP, data_only, looked
+from tests.support.hops.deep_loop import LOOP, data_only, looked, seal
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import Row, SyncLoop, sync_loop
 
@@ -36,10 +36,12 @@ def test_what_somebody_changes_in_label_studio_is_told_and_repaired(pets: SyncLo
     assert looked(where) == {}, "an empty loop"
     pets.submit(10)
     pets.push()
+    seal(pets.settings)
     assert looked(where) == {}, "after the first push"
     tasks = pets.tasks()
     first, second, changed = (pets.annotate(task["id"], "cat") for task in tasks[:3])
     pets.pull(full=True)
+    seal(pets.settings)
     assert looked(where) == {}
 
     def import_(data: Row) -> Callable[[], object]:
@@ -57,56 +59,40 @@ def test_what_somebody_changes_in_label_studio_is_told_and_repaired(pets: SyncLo
         made = pets.web.post("/api/predictions/", json=body).raise_for_status().json()
         return lambda: pets.web.delete(f"/api/predictions/{made['id']}/").raise_for_status()
 
-    def told(invariant: str) -> None:
+    def told() -> dict[str, int]:
         found = looked(where)
-        assert {id_: verdict.status for id_, verdict in found.items()} == {invariant: Status.VIOLATED}, found
+        assert {verdict.status for verdict in found.values()} <= {Status.VIOLATED}, found
+        return {id_: len(verdict.problems) for id_, verdict in found.items()}
 
     unknown = str(uuid4())
     signed = {"labelloop_output": unknown, "labelloop_sig": sign(pets.project.signing_key, unknown)}
-    changes: dict[str, Callable[[], Callable[[], object]]] = {
-        "I4": lambda: patch(tasks[3], text="another item"),
-        "I4 ": lambda: patch(tasks[3], labelloop_sig="0" * 64),
-        "I4  ": lambda: patch(tasks[3], labelloop_label="eel"),
-        "I5": lambda: import_({**tasks[4]["data"], **signed}),
-        "I5 ": lambda: import_({**tasks[4]["data"], "labelloop_sig": "none"}),
-        "I17": lambda: predict(tasks[5]),
-    }
-    for invariant, change in changes.items():
-        undo = change()
-        told(invariant.strip())
-        undo()
-        assert looked(where) == {}
+    undo = [
+        patch(tasks[3], text="another item"),
+        patch(tasks[6], labelloop_sig="0" * 64),
+        patch(tasks[7], labelloop_label="eel"),
+        import_({**tasks[4]["data"], **signed}),
+        import_({**tasks[4]["data"], "labelloop_sig": "none"}),
+        predict(tasks[5]),
+    ]
+    assert told() == {"I4": 3, "I5": 2, "I17": 1}
+    for one in undo:
+        one()
+    assert looked(where) == {}
 
-    undo = patch(tasks[3], text="an item that may be another")
-    pets.pull()
-    told("I4")
-    accepted = CliRunner().invoke(
-        main,
-        ["alerts", "accept", "--kind", "data edited", "--why", "it may"],
-        env=pets.settings.to_env() | {"USER": "a"},
-    )
-    assert accepted.exit_code == 0, accepted.output
-    assert looked(where) == {}, "a person has accepted what the task shows"
-    undo()
-    pets.pull()
-
-    repaired: dict[str, Callable[[], object]] = {
-        "I3": lambda: import_(tasks[4]["data"]),
-        "I4": lambda: pets.web.delete(f"/api/tasks/{tasks[6]['id']}/").raise_for_status(),
-        "I6": lambda: pets.annotate(tasks[7]["id"], "dog"),
-        "I6 ": lambda: pets.edit(changed, "dog"),
-        "I7": lambda: pets.web.delete(f"/api/annotations/{first}/").raise_for_status(),
-        "I7 ": lambda: pets.web.delete(f"/api/tasks/{tasks[1]['id']}/").raise_for_status(),
-    }
-    for invariant, act in repaired.items():
-        act()
-        told(invariant.strip())
-        suspects = look_twice(where, LOOP, 0)
-        assert Status.VIOLATED not in {verdict.status for verdict in suspects}, "without time nothing is sure"
-        assert Status.SUSPECT in {verdict.status for verdict in suspects}
-        assert fix_safe(pets.settings, LOOP)
-        assert looked(where) == {}
-    assert second not in {row["annotation_id"] for row in pets.sql("select annotation_id from annotations")}
+    import_(tasks[4]["data"])
+    pets.web.delete(f"/api/tasks/{tasks[6]['id']}/").raise_for_status()
+    pets.annotate(tasks[7]["id"], "dog")
+    pets.edit(changed, "dog")
+    pets.web.delete(f"/api/annotations/{first}/").raise_for_status()
+    pets.web.delete(f"/api/tasks/{tasks[1]['id']}/").raise_for_status()
+    assert told() == {"I3": 1, "I4": 1, "I6": 2, "I7": 2}
+    suspects = look_twice(where, LOOP, 0)
+    assert Status.VIOLATED not in {verdict.status for verdict in suspects}, "without time nothing is sure"
+    assert Status.SUSPECT in {verdict.status for verdict in suspects}
+    assert fix_safe(pets.settings, LOOP)
+    seal(pets.settings)
+    assert looked(where) == {}
+    assert second not in {row["annotation_id"] for row in pets.sql("select annotation_id from counting_annotations")}
     assert pets.states() == {"in_review": 6, "answered": 2, "withdrawn": 2}
 
 
@@ -123,16 +109,17 @@ def test_nothing_is_violated_while_a_push_a_pull_and_people_are_at_work(
             pets.submit(1)
             pets.push()
             pets.pull()
+            seal(pets.settings)
 
     threads = [
         threading.Thread(target=at_work),
-        threading.Thread(target=work, args=(pets, sign_up(label_studio, 2)), kwargs={"most": 8}),
+        threading.Thread(target=work, args=(pets, sign_up(label_studio, 2)), kwargs={"most": 4}),
     ]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(5):
-            verdicts = look_twice(data_only(pets.settings), LOOP, settle_s=8)
+        for _ in range(2):
+            verdicts = look_twice(data_only(pets.settings), LOOP, settle_s=5)
             wrong = [verdict for verdict in verdicts if verdict.status is Status.VIOLATED]
             assert wrong == []
     finally:
@@ -140,12 +127,14 @@ def test_nothing_is_violated_while_a_push_a_pull_and_people_are_at_work(
         for thread in threads:
             thread.join()
     pets.pull()
+    seal(pets.settings)
     assert looked(places(pets.settings)) == {}
 
 
 def test_it_is_never_green_if_it_could_not_look(pets: SyncLoop) -> None:
     pets.submit(1)
     pets.push()
+    seal(pets.settings)
     away = replace(places(pets.settings), label_studio_url="http://127.0.0.1:9")
     unknown = looked(away)
     assert set(unknown) == {"I3", "I4", "I5", "I6", "I7", "I17", "I19"}

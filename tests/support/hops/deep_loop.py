@@ -17,6 +17,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from sync.answering import feedback
+from sync.record.seal import Sealer
 from tests.support.hops.retraining import quickly
 from tests.support.servers import LabelStudio, a_database
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
@@ -50,6 +51,7 @@ def deep_loop(admin_url: str, template: str, label_studio: LabelStudio, folder: 
             with sync_loop(database, label_studio.url, label_studio.token, of=of) as loop:
                 settings = replace(loop.settings, models_dir=folder / "models", data_dir=folder, intake_token=SECRET)
                 _fill(loop, label_studio, settings)
+            seal(settings)
         yield DeepLoop(url, settings, label_studio)
 
 
@@ -74,7 +76,9 @@ def _fill(loop: SyncLoop, label_studio: LabelStudio, settings: Settings) -> None
     loop.annotate(tasks[8], "cat", skip=True)
     loop.annotate(tasks[9], "yak")  # no such label
     loop.annotate(tasks[10], "cat")
+    edited = loop.annotate(tasks[12], "cat")
     loop.pull()
+    loop.edit(edited, "dog", web=other)  # an alert
     loop.web.delete(f"/api/tasks/{tasks[11]}/").raise_for_status()
     loop.pull(full=True)
     with loop.database.transaction() as conn:
@@ -108,4 +112,10 @@ def tamper(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("set session_replication_role = replica")
         for statement in statements:
-            assert conn.execute(statement.encode()).rowcount > 0, statement
+            assert conn.execute(statement.encode()).rowcount != 0, statement
+
+
+def seal(settings: Settings) -> None:
+    """Seal all entries of the record, as the sync worker does every 5 s."""
+    with Database(settings.database_url) as database:
+        Sealer(settings, database).seal()
