@@ -214,7 +214,7 @@ def test_the_safe_repairs_repair_all_that_they_can_at_once(copy: Settings) -> No
     assert len(looked(data_only(copy))) > 5
     done = fix_safe(copy, LOOP)
     seal(copy)
-    # Nobody looked at the file; a run used an answer that stays as SQL changed it; the record shows what SQL did.
+    # Nobody looked at the file. A run used an answer that stays as SQL changed it; the record shows what SQL did.
     left = {"I9", "I12", "I15", "I16"}
     assert set(looked(data_only(copy))) == left, done
     assert fix_safe(copy, LOOP) == []
