@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.answers import given
+from labelloop.answers.annotations import StoredAnnotation, digest
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.privacy import on_record
 
@@ -153,18 +154,17 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
 def _renumber(conn: Conn, reviewer: Reviewer) -> int:
     """Give a reviewer over HTTP random numbers, and return the former one.
 
-    Those numbers are hashes of the login, which can be guessed.
+    Those numbers are hashes of the login, which can be guessed. The hashes of the versions are those of the new rows.
     """
     row = conn.execute("select label_studio_user_id as n from reviewers where id = %s", [reviewer.id]).fetchone()
     assert row is not None
     values = {"old": row["n"], "new": secrets.randbits(62), "instance": reviewer.instance, "id": reviewer.id}
+    whose = "instance = %(instance)s and coalesce(updated_by, completed_by) = %(old)s"
+    on_record.forget_rows(conn, "annotation_versions", whose, values)
+    on_record.forget_rows(conn, "feedback", "reviewer_id = %(id)s", values)
     conn.execute("update reviewers set label_studio_user_id = %(new)s where id = %(id)s", values)
     for old in conn.execute(
-        """
-        select distinct annotation_id as id from annotation_versions
-        where instance = %(instance)s and coalesce(updated_by, completed_by) = %(old)s
-        """,
-        values,
+        f"select distinct annotation_id as id from annotation_versions where {whose}", values
     ).fetchall():
         each = values | {"was": old["id"], "becomes": secrets.randbits(62)}
         conn.execute(
@@ -174,6 +174,18 @@ def _renumber(conn: Conn, reviewer: Reviewer) -> int:
             """,
             each,
         )
+        versions = rows_of(conn, StoredAnnotation).execute(
+            """
+            select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth,
+                lead_time_s, parent_prediction, created_at, updated_at, seq, output_id, distrusted, false as ask
+            from annotation_versions where annotation_id = %(becomes)s and instance = %(instance)s and not deleted
+            and sha256 <> ''  -- that of a forgotten output stays empty
+            """,
+            each,
+        )
+        for version in versions.fetchall():
+            sha256 = digest(version, version.output_id, version.distrusted)
+            conn.execute("update annotation_versions set sha256 = %s where seq = %s", [sha256, version.seq])
         conn.execute(
             "update feedback set annotation_id = %(becomes)s where reviewer_id = %(id)s and annotation_id = %(was)s",
             each,
