@@ -19,6 +19,7 @@ from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import adopted_tasks
 from labelloop.store.alerts import found as alerts_found
+from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.database import Conn, Database
 from labelloop.store.privacy import outputs as forgetting
 from labelloop.store.tables import annotations as annotation_store
@@ -131,6 +132,7 @@ class Pull:
         )
         withdrawn += adopted_tasks.withdraw(conn, outputs, DELETED)
         task_store.forget(conn, outputs)
+        alert_rows.end_of_outputs(conn, outputs)
         for instance in (self.instance, given.instance_of(self.spec.name)):
             annotation_store.write_tombstones_of_outputs(conn, instance, outputs)
         feedback_store.forget(conn, outputs)

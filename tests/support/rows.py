@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.outputs.output import OutputState
-from labelloop.store.database import Conn, rows_of
+from labelloop.store.database import Conn, Database, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,11 @@ def move_outputs(conn: Conn, ids: Iterable[UUID], state: OutputState) -> int:
         """,
         {"ids": list(ids), "state": state},
     ).rowcount
+
+
+def rows_with(database: Database, word: str) -> list[str]:
+    """Return the tables in which the word is, in any case."""
+    with database.transaction() as conn:
+        rows = conn.execute("select tablename as name from pg_tables where schemaname = 'public' order by 1").fetchall()
+        found = "select from {} t where t::text ilike %s limit 1"
+        return [n for n in (row["name"] for row in rows) if conn.execute(found.format(n), [f"%{word}%"]).fetchall()]

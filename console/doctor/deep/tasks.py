@@ -74,14 +74,16 @@ def _page(
             _unknown(seen, sweep, task, data[id_], output, outputs[id_])
             continue
         if known["adopted"]:
-            _same_item(seen, known, data[id_], shown)
+            if not known["accepted"]:
+                _same_item(seen, known, data[id_], shown)
             continue
         if output != known["id"]:
             sweep.foreign.add(id_)
             what = "its signature is wrong" if output is None else "it names another output"
             seen.wrong("I4", known["key"], f"task {id_}: {what}", output=known["id"])
             continue
-        _same_data(seen, known, data[id_])
+        if not known["accepted"]:  # a person has accepted that it shows another item
+            _same_data(seen, known, data[id_])
         doubled = Counter(one.get("model_version") for one in task.get("predictions") or [] if isinstance(one, dict))
         for version in versions & {version for version, n in doubled.items() if n > 1}:
             if known["state"] == "in_review":
@@ -102,7 +104,10 @@ def _rows(conn: Conn, loop: Loop, ids: list[int], outputs: list[UUID]) -> list[R
         )
         select o.id, o.key, o.state::text, o.data, o.label, t.batch_id, d.output_id is not null as adopted,
             coalesce(t.label_studio_id, d.label_studio_id) as label_studio_id,
-            exists (select from blind_tasks b where b.output_id = o.id) as blind
+            exists (select from blind_tasks b where b.output_id = o.id) as blind,
+            exists (
+                select from alerts a where a.output_id = o.id and a.instance = %(instance)s and a.kind = 'data edited'
+                and a.state = 'accepted' and a.ended_at is null) as accepted
         from wanted w join outputs o on o.id = w.output_id and o.loop = %(loop)s
         left join tasks t on t.output_id = o.id and t.instance = %(instance)s
         left join adopted_tasks d on d.output_id = o.id and d.instance = %(instance)s

@@ -8,7 +8,6 @@ from labelloop.answers.alerts import Alert, AlertKind, AlertState
 from labelloop.errors import Conflict, UsageError
 from labelloop.reading.strict_json import UNKEPT
 from labelloop.store.alerts import exclusions, rows
-from labelloop.store.alerts.exclusions import Cause
 from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, projects
 
@@ -20,7 +19,7 @@ def cover(conn: Conn, loop: str, alert_id: int, kind: AlertKind, versions: Colle
     """Exclude these versions because of an alert. `ask`: it was rejected, so somebody else is asked."""
     if versions:
         reason = f"alert {alert_id} was rejected: {kind}" if ask else f"alert {alert_id} is open: {kind}"
-        exclusions.exclude(conn, loop, versions, Cause.ALERT, reason, ask=ask, alert_id=alert_id)
+        exclusions.exclude(conn, loop, versions, alert_id, reason, ask=ask)
 
 
 def chosen(

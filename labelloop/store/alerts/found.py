@@ -61,8 +61,8 @@ def inherit(conn: Conn, instance: UUID, since: int) -> None:
     """
     conn.execute(
         """
-        insert into exclusions (loop, annotation_version, cause, alert_id, reason, ask)
-        select x.loop, v.seq, x.cause, x.alert_id, x.reason, x.ask
+        insert into exclusions (loop, annotation_version, alert_id, reason, ask)
+        select x.loop, v.seq, x.alert_id, x.reason, x.ask
         from annotation_versions v cross join lateral (
             select * from annotation_versions
             where instance = v.instance and annotation_id = v.annotation_id and seq < v.seq

@@ -132,6 +132,17 @@ def end(conn: Conn, ids: Collection[int]) -> None:
     conn.execute("update alerts set ended_at = now() where id = any(%(ids)s)", {"ids": list(ids)})
 
 
+def end_of_outputs(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Store that the tasks of these outputs are gone: nothing is left whose data could be restored."""
+    conn.execute(
+        """
+        update alerts set ended_at = now()
+        where output_id = any(%(ids)s) and kind = 'data edited' and ended_at is null
+        """,
+        {"ids": list(output_ids)},
+    )
+
+
 def list_(
     conn: Conn,
     loops: Sequence[str] | None = None,

@@ -154,7 +154,7 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
 def _renumber(conn: Conn, reviewer: Reviewer) -> int:
     """Give a reviewer over HTTP random numbers, and return the former one.
 
-    Those numbers are hashes of the login, which can be guessed. The hashes of the versions are those of the new rows.
+    Those numbers are hashes of the login, which can be guessed. The versions get the hashes of their new content.
     """
     row = conn.execute("select label_studio_user_id as n from reviewers where id = %s", [reviewer.id]).fetchone()
     assert row is not None

@@ -77,6 +77,19 @@ def test_what_somebody_changes_in_label_studio_is_told_and_repaired(pets: SyncLo
         undo()
         assert looked(where) == {}
 
+    undo = patch(tasks[3], text="an item that may be another")
+    pets.pull()
+    told("I4")
+    accepted = CliRunner().invoke(
+        main,
+        ["alerts", "accept", "--kind", "data edited", "--why", "it may"],
+        env=pets.settings.to_env() | {"USER": "a"},
+    )
+    assert accepted.exit_code == 0, accepted.output
+    assert looked(where) == {}, "a person has accepted what the task shows"
+    undo()
+    pets.pull()
+
     repaired: dict[str, Callable[[], object]] = {
         "I3": lambda: import_(tasks[4]["data"]),
         "I4": lambda: pets.web.delete(f"/api/tasks/{tasks[6]['id']}/").raise_for_status(),

@@ -19,6 +19,7 @@ from labelloop.store.tables import loops
 from tests.support.hops.answering_desk import PEOPLE, Desk
 from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.recorded import Recorded
+from tests.support.rows import rows_with
 
 ANNA = "anna@x.org"
 
@@ -31,14 +32,6 @@ def desk(database: Database) -> Desk:
 def run(desk: Desk, *words: str) -> Result:
     settings = Settings(database_url=desk.database.url)
     return CliRunner().invoke(main, words, env=settings.to_env() | {"USER": "clerk"})
-
-
-def rows_with(database: Database, word: str) -> list[str]:
-    """Return the tables in which the word is, in any case."""
-    with database.transaction() as conn:
-        rows = conn.execute("select tablename as name from pg_tables where schemaname = 'public' order by 1").fetchall()
-        found = "select from {} t where t::text ilike %s limit 1"
-        return [n for n in (row["name"] for row in rows) if conn.execute(found.format(n), [f"%{word}%"]).fetchall()]
 
 
 def answered(desk: Desk) -> list[dict[str, Any]]:

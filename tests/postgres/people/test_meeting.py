@@ -15,19 +15,21 @@ from console.doctor.deepest import places
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
+from labelloop.queue.tasks import SIGNATURE
+from labelloop.store.alerts import rows
 from labelloop.store.database import Database
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.forget import Wish, forget
 from sync.pull.take_in import Pull
-from tests.postgres.answering.test_forgotten_person import rows_with
-from tests.postgres.sync.test_alerts import ANNE, BEN, PEOPLE, SPEC, Board
 from tests.support.backend_factory import settings_for, submit, texts_spec
 from tests.support.hops.answering_desk import Desk
 from tests.support.hops.deep_loop import looked
 from tests.support.hops.lineage import cli
 from tests.support.hops.people import Said, put_to_people, say
 from tests.support.recorded import Recorded
+from tests.support.rows import rows_with
+from tests.support.workers.board import ANNE, BEN, PEOPLE, SPEC, Board
 
 NOWHERE = "http://127.0.0.1:9"
 STATE = """
@@ -144,6 +146,27 @@ def test_a_restored_answer_of_a_distrusted_person_is_asked_again_and_goes_with_i
             assert board.run(*words).exit_code == 0
         assert state(board.database, output_id) == expected, words
         assert broken(board.database) == {}
+
+
+def test_an_answer_to_a_task_whose_key_was_edited_counts_once_it_is_restored_and_a_lost_task_is_not_restored(
+    board: Board,
+) -> None:
+    kept, lost = board.open(2)
+    data = {task: board.tasks[task].data for task in (kept, lost)}
+    board.tasks |= {t: replace(board.tasks[t], data={**data[t], SIGNATURE: "0" * 64}) for t in data}
+    board.write([kept, lost], "cat", ANNE)
+    board.pull()
+    assert board.said() == {}
+    assert board.run("reject", "1", "2", "--why", "no").exit_code == 0
+    with board.database.transaction() as conn:
+        assert set(rows.to_restore(conn, project_of(board).instance, "pets")) == {kept, lost}
+    delete_task(board, lost)
+    with board.database.transaction() as conn:
+        assert set(rows.to_restore(conn, project_of(board).instance, "pets")) == {kept}
+    board.tasks[kept] = replace(board.tasks[kept], data=data[kept])
+    board.pull()
+    assert board.said() == {("cat", "anne@example.org"): 1}
+    assert broken(board.database) == {}
 
 
 def test_an_output_is_forgotten_with_its_alerts_also_if_its_deletion_was_rejected(board: Board, tmp_path: Path) -> None:

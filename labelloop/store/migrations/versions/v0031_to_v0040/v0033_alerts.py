@@ -70,15 +70,13 @@ SQL = """
         id                 bigint generated always as identity primary key,
         loop               text not null references loops,
         annotation_version bigint not null references annotation_versions,
-        cause              text not null constraint exclusion_cause check (cause in ('alert', 'distrust')),
-        alert_id           bigint references alerts,
+        alert_id           bigint not null references alerts,
         reason             text not null,
         ask                boolean not null default false,
         since              timestamptz not null default now(),
-        until              timestamptz,
-        constraint alert_is_named check ((cause = 'alert') = (alert_id is not null))
+        until              timestamptz
     );
-    create unique index one_exclusion_a_cause on exclusions (annotation_version, cause, coalesce(alert_id, 0))
+    create unique index one_exclusion_an_alert on exclusions (annotation_version, alert_id)
         where until is null;
     create index exclusions_by_alert on exclusions (alert_id);
     create index exclusions_by_loop on exclusions (loop);
@@ -87,8 +85,7 @@ SQL = """
     comment on column exclusions.id is 'Order of the exclusions.';
     comment on column exclusions.loop is 'The loop.';
     comment on column exclusions.annotation_version is 'The version; of a tombstone, the deletion does not count.';
-    comment on column exclusions.cause is 'alert: an open or rejected alert. distrust: its author is distrusted.';
-    comment on column exclusions.alert_id is 'The alert; null for other causes.';
+    comment on column exclusions.alert_id is 'The alert, which is open or rejected.';
     comment on column exclusions.reason is 'Why it does not count, for people.';
     comment on column exclusions.ask is 'Whether somebody else is asked, if nothing of the annotation is left.';
     comment on column exclusions.since is 'Time from which it does not count.';
@@ -147,7 +144,7 @@ SQL = """
             'ended', r.ended_at is not null) $$,
         array['fact', 'task_id', 'person_id', 'person', 'before', 'after', 'found_at', 'decided_by', 'why'], 'r.why');
     select record_begins('exclusions', array['id'], 'r.loop',
-        $$ jsonb_build_object('annotation_version', r.annotation_version, 'cause', r.cause, 'alert', r.alert_id,
+        $$ jsonb_build_object('annotation_version', r.annotation_version, 'alert', r.alert_id,
             'in_force', r.until is null) $$, array['ask', 'since'], 'r.reason', true);
 """
 
