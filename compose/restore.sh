@@ -22,7 +22,9 @@ done
 for database in labelloop label_studio; do
     as_postgres pg_restore "$database" --exit-on-error --dbname="$database" < "$folder/$database.dump"
 done
-# The next push compares all tasks first: Label Studio may have some that this database lacks.
+# The next push compares all tasks first: Label Studio may have some that this database lacks. A backup of an earlier
+# version lacks the column.
+docker compose run --rm -T migrate < /dev/null
 echo "update projects set restored_at = now() where project_id is not null" | as_postgres psql labelloop -X -q -v ON_ERROR_STOP=1
 extract() { docker compose run --rm -T --no-deps --entrypoint tar "$1" -C "$2" -xf -; }
 extract backend-worker /data/models < "$folder/models.tar"

@@ -9,7 +9,7 @@ from labelloop.store.record.rows import check_unsealed
 
 
 def record(conn: Conn) -> Finding:
-    waiting = next(iter(check_unsealed(conn)), None)
+    waiting = next(iter(check_unsealed(conn, inserted=False)), None)
     if waiting is not None:
         return fault(
             "record",

@@ -15,10 +15,11 @@ from labelloop.store.database import Conn
 def forget_rows(conn: Conn, table: str, where: str, values: Mapping[str, object]) -> None:
     """Delete salts and reasons of these rows. A table that is not on record is left out. Call it before they change."""
     row = conn.execute("select key from recorded_tables where name = %s", [table]).fetchone()
-    if row is not None:
-        conn.execute(
-            f"select record_forget('{table}', array(select {row['key']} from {table} r where {where}))", values
-        )
+    if row is None:
+        return
+    keys = [one["key"] for one in conn.execute(f"select {row['key']} as key from {table} r where {where}", values)]
+    if keys:  # each call reads the whole record
+        conn.execute("select record_forget(%s, %s)", [table, keys])
 
 
 def forget_reasons(conn: Conn, names: Collection[str], word: re.Pattern[str], loop: str | None = None) -> None:

@@ -159,13 +159,12 @@ def _renumber(conn: Conn, reviewer: Reviewer) -> int:
     row = conn.execute("select label_studio_user_id as n from reviewers where id = %s", [reviewer.id]).fetchone()
     assert row is not None
     values = {"old": row["n"], "new": secrets.randbits(62), "instance": reviewer.instance, "id": reviewer.id}
+    whose = "instance = %(instance)s and coalesce(updated_by, completed_by) = %(old)s"
+    on_record.forget_rows(conn, "annotation_versions", whose, values)
+    on_record.forget_rows(conn, "feedback", "reviewer_id = %(id)s", values)
     conn.execute("update reviewers set label_studio_user_id = %(new)s where id = %(id)s", values)
     for old in conn.execute(
-        """
-        select distinct annotation_id as id from annotation_versions
-        where instance = %(instance)s and coalesce(updated_by, completed_by) = %(old)s
-        """,
-        values,
+        f"select distinct annotation_id as id from annotation_versions where {whose}", values
     ).fetchall():
         each = values | {"was": old["id"], "becomes": secrets.randbits(62)}
         conn.execute(

@@ -87,7 +87,7 @@ _TRIGGERS = """
 _UNSEALED = """
     select e.id, e.what, e.key, e.at, e.id <= s.horizon as settled
     from record_entries e cross join record_sealing s
-    where not exists (select from record_seals x where x.record_id = e.id)
+    where e.id > {after} and not exists (select from record_seals x where x.record_id = e.id)
     and (e.id <= s.horizon or e.at < clock_timestamp() - make_interval(secs => {seconds}))
     order by e.id
 """
@@ -135,10 +135,14 @@ def check_guards(conn: Conn) -> Iterator[Finding]:
         yield Finding(Kind.UNGUARDED, text, table=row["name"])
 
 
-def check_unsealed(conn: Conn) -> Iterator[Finding]:
-    """Name entries that have waited too long for a seal, and those for which it is too late."""
+def check_unsealed(conn: Conn, *, inserted: bool = True) -> Iterator[Finding]:
+    """Name entries that have waited too long for a seal; with `inserted` those too for which it is too late.
+
+    Without `inserted` only the newest entries are read, however long the record is.
+    """
     waiting = 0
-    for row in conn.execute(sql.SQL(_UNSEALED).format(seconds=sql.Literal(SEALED_WITHIN_S))):
+    after = sql.SQL("0" if inserted else "(select horizon from record_sealing)")
+    for row in conn.execute(sql.SQL(_UNSEALED).format(after=after, seconds=sql.Literal(SEALED_WITHIN_S))):
         if row["settled"]:
             text = f"entry {row['id']} ({row['what']} {row['key']}) was inserted among entries that had been sealed"
             yield Finding(Kind.INSERTED, text, row["id"], row["what"], row["key"])

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
+from labelloop.answers.given import user_id
 from labelloop.process.settings import Settings
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
@@ -68,6 +69,8 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
         rows_with(desk.database, ANNA)
     )
 
+    number = str(user_id(ANNA))
+    assert {"reviewers", "annotation_versions"} <= set(rows_with(desk.database, number))
     unsure = run(desk, "forget", "--person", ANNA)
     assert (unsure.exit_code, "confirm with --yes" in unsure.stderr) == (2, True)
     done = run(desk, "forget", "--person", ANNA, "--yes", "--json")
@@ -76,6 +79,7 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
     with database.transaction() as conn:
         conn.execute("update retrain_runs set scores = scores - 'not her'")  # another address that ends like hers
     assert rows_with(desk.database, ANNA) == []
+    assert rows_with(desk.database, number) == [], "a hash of the login can be guessed"
     assert answered(desk) == before
     recorded.seal()
     assert recorded.findings() == [], "the chain is whole, and no row counts as changed"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 
 from console.cli import main
 from labelloop.answers.alerts import AlertState
@@ -194,4 +195,7 @@ def test_forgetting_leaves_no_word_of_the_output_or_of_a_person_in_alerts(board:
         for name in ("anne@", "ben@", "ada"):
             assert board.sql(f"select t::text from {table} t where t::text ~* '\\y{name}'") == []
     recorded.seal()
-    assert recorded.findings() == []
+    with board.database.transaction() as conn:
+        conn.execute(sql.SQL("alter database {} set timezone = 'Asia/Tokyo'").format(sql.Identifier(conn.info.dbname)))
+    with Database(board.database.url) as elsewhere:
+        assert Recorded(elsewhere, recorded.path).findings() == []
