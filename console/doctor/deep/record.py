@@ -126,7 +126,7 @@ def _waiting(seen: Seen, conn: Conn) -> None:
         """
         select e.id, e.what, e.key, e.id <= s.horizon as settled from record_entries e cross join record_sealing s
         where not exists (select from record_seals x where x.record_id = e.id)
-        and (e.id <= s.horizon or e.at < clock_timestamp() - make_interval(secs => %(seconds)s)) order by e.id
+        and (e.id <= s.horizon or e.at < now() - make_interval(secs => %(seconds)s)) order by e.id
         """,
         {"seconds": UNSEALED_S},
     ):

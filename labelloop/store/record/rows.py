@@ -88,7 +88,7 @@ _UNSEALED = """
     select e.id, e.what, e.key, e.at, e.id <= s.horizon as settled
     from record_entries e cross join record_sealing s
     where e.id > {after} and not exists (select from record_seals x where x.record_id = e.id)
-    and (e.id <= s.horizon or e.at < clock_timestamp() - make_interval(secs => {seconds}))
+    and (e.id <= s.horizon or e.at < now() - make_interval(secs => {seconds}))
     order by e.id
 """
 
