@@ -91,7 +91,6 @@ def test_nothing_is_wrong_after_decisions_about_alerts_people_and_data(
         said = {"key": keys[9], "reviewer_id": ANNE, "approval": False, "correction": "eel"}
         with database.transaction() as conn:
             feedback.store(conn, pets.spec, feedback.read(json.dumps(said).encode()))
-        green("an answer over HTTP")
         answered = pets.sql("select key from outputs where state = 'answered' order by key limit 1")[0]["key"]
         run("forget", "--key", answered, "--yes", "--why", "asked")
         green("a forgotten output")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import psycopg
 
 from console.doctor.deep import Places, Status, Verdict, look_twice
 from console.doctor.deepest import places
+from labelloop.process.heads import FILE
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
@@ -40,8 +42,10 @@ class DeepLoop:
     @contextmanager
     def copy(self, admin_url: str) -> Iterator[Settings]:
         name = f"labelloop_deep_{uuid.uuid4().hex[:12]}"
+        heads = self.settings.data_dir / f"{name}.jsonl"
+        shutil.copy(self.settings.data_dir / FILE, heads)
         with a_database(admin_url, name, self.url.rpartition("/")[2]) as url:
-            yield replace(self.settings, database_url=url)
+            yield replace(self.settings, database_url=url, record_heads=heads)
 
 
 def remembering(url: str) -> Callable[..., Iterable[bytes]]:
