@@ -111,7 +111,8 @@ def test_with_two_people_a_task_a_task_keeps_its_place_until_nobody_is_asked_any
     """One changes the other's annotation beside his own: two stand, one reviewer spoke, and nobody is served it."""
     anne = label_studio.sign_up("anne@push.example.org")[1]
     with sync_loop(database, label_studio.url, label_studio.token, overlap=2) as loop:
-        loop.spec = loop.spec.model_copy(update={"queue": loop.spec.queue.model_copy(update={"window": 1})})
+        queue = loop.spec.queue.model_copy(update={"window": 1})
+        loop.spec = loop.spec.model_copy(update={"queue": queue, "reviewers_may_edit": (label_studio.email,)})
         loop.submit(2)
         loop.push()
         [task] = loop.tasks()
