@@ -76,7 +76,7 @@ class Memory:
     users: dict[UserId, Person] = field(default_factory=dict)
     """Label Studio's users, as far as they were asked for."""
     form_is_wrong: bool = False
-    """Whether the last look found a form that is none of the loop's: a push should send the loop's."""
+    """Whether the last look found a form that the loop never had. The next push then sends the loop's form."""
     others: int | None = None
     """Number of tasks in the project, beyond those that are stored; None before the first look."""
     faulty: dict[TaskId, str] = field(default_factory=dict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -47,8 +46,8 @@ class Claims:
         self._database, self._spec, self._checked = database, spec, checked
         self._at_least, self._first_look_s = at_least, first_look_s
         self._selected: tuple[Window, list[Pick]] | None = None
-        self._placed: dict[UUID, tuple[Ranked, float]] = {}
-        """Outputs claimed since the selection, each with its priority."""
+        self._claimed: dict[UUID, Ranked] = {}
+        """Outputs claimed since the selection."""
 
     def next(self, arrived: Callable[[], object] = lambda: None) -> Claim | None:
         """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits.
@@ -63,7 +62,7 @@ class Claims:
         if before.free < self._at_least or not before.chosen(picks, before.places):
             return None
         self._checked()
-        self._selected, self._placed, self._at_least = (before, picks), {}, 1
+        self._selected, self._claimed, self._at_least = (before, picks), {}, 1
         return self._claim(before, picks)
 
     def _claim(self, before: Window, picks: Sequence[Pick]) -> Claim | None:
@@ -75,6 +74,7 @@ class Claims:
             # gather
             project = projects.get(conn, spec.name)
             assert project is not None
+            sent = batches.places(conn, spec.name)  # before the open tasks, as in `look`
             window = look(conn, spec, before.within, self._first_look_s)
 
             # decide
@@ -82,13 +82,13 @@ class Claims:
             coming = [item for item in chosen if item.lane != SECOND]
             again = [item.output_id for item in chosen if item.lane == SECOND]
             # Tasks of another version than the others are served last, whatever their order score.
-            version = project.model_version if window.open_rows or self._placed else window.pair.name
-            placed = self._places(window, coming, version, batches.places(conn, spec.name))
+            version = project.model_version if window.open_rows or self._claimed else window.pair.name
+            placed = self._places(window, coming, version, sent)
 
             # apply
-            if not chosen or (self._placed and window.pair != before.pair):
+            if not chosen or (self._claimed and window.pair != before.pair):
                 return None
-            self._placed |= {item.output_id: (item, placed[item.output_id]) for item in coming}
+            self._claimed |= {item.output_id: item for item in coming}
             opened = _open_adopted(conn, project, placed)
             draw_blind(conn, spec, [item for item in coming if item.output_id in opened])
             placed = {output_id: place for output_id, place in placed.items() if output_id not in opened}
@@ -103,11 +103,10 @@ class Claims:
         `sent`: the priorities in all imports whose result is not known yet, also in those of other pushes.
         """
         stand = {item.output_id for item in window.stands}
-        on_their_way = [item for item, _ in self._placed.values() if item.output_id not in stand]
-        placed = (priority for _, priority in self._placed.values())
-        taken = chain((row.priority for row in window.open_rows), placed, sent)
+        on_their_way = [item for item in self._claimed.values() if item.output_id not in stand]
+        taken = [*(row.priority for row in window.open_rows), *sent]
         among = useful([*window.stands, *on_their_way], coming, self._spec.queue.window)
-        return priorities(coming, among, list(taken), draw=version)
+        return priorities(coming, among, taken, draw=version)
 
 
 def _open_adopted(conn: Conn, project: LoopProject, placed: Mapping[UUID, float]) -> set[UUID]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from labelloop import selection
 from labelloop.labeling.media import media_fields
 from labelloop.pictures.kept import with_pictures
-from labelloop.queue.batches import BatchKind
+from labelloop.queue.batches import BatchKind, OpenBatch
 from labelloop.queue.budget import Origin, Spent
 from labelloop.queue.order import LANES, RECENT, SECOND, Ranked, best_first, choose, shares, standing
 from labelloop.queue.tasks import OpenTask
@@ -100,9 +100,11 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: fl
     """
     within = within or _reach(spec)
     pair = in_force(conn, spec.name)
+    # Before the open tasks: a batch that arrives in between is counted twice rather than not at all.
+    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch.kind == BatchKind.TASKS]
     open_rows = task_store.in_review(conn, spec.name, pair)
     filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
-    free = _free(conn, spec, _filled(spec, filling))
+    free = _free(spec, _filled(spec, filling), on_the_way)
     spent = budget.spent(conn, spec)
     rows, origins = best(conn, spec.name, within, pair, spent, free)
     if first_look_s and spec.media.check and media_fields(spec.labels_xml):
@@ -156,11 +158,10 @@ def _queues(
     return queues
 
 
-def _free(conn: Conn, spec: LoopSpec, filled: int) -> int:
+def _free(spec: LoopSpec, filled: int, on_the_way: Sequence[OpenBatch]) -> int:
     """Return the number of free places. Every open task fills one, whatever its utility is by now: otherwise the window
     would grow with each promotion.
     """
-    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch.kind == BatchKind.TASKS]
     if len(on_the_way) >= MAX_UNCLEAR:
         return 0
     in_flight = sum(batch.size for batch in on_the_way if batch.age_s < HOPES_S)

@@ -14,8 +14,6 @@ APPEND_ONLY = (
     "answers",
     "decisions",
     "feedback_changes",
-    "forgotten",
-    "forgotten_outputs",
     "outcomes",
     "person_decisions",
     "promotions",
