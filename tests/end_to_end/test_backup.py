@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from console.local.supervisor import ROOT
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import load
 from labelloop.store.database import Database
-from sync.pull.restored import LabelStudioIsOlder
+from sync.pull.restored import MARGIN, LabelStudioIsOlder
 from sync.recreate import recreate
 from tests.support.network.ports import free_base
 from tests.support.servers import LabelStudio, a_database, label_studio_database
@@ -82,7 +83,8 @@ def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or
     at_backup = pets.states()
     assert at_backup == {"in_review": 5, "answered": 5, "waiting": 20}
 
-    # Later than the backup: new tasks, and answers to old and to new ones.
+    # Later than the backup, and later than two clocks may differ: new tasks, and answers to old and to new ones.
+    time.sleep(MARGIN.total_seconds() + 1)
     pets.push()
     answer(pets, 8)
     pets.push()

@@ -148,7 +148,7 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_for_two(loop: SyncLoop, an
     [key, *_] = answered(loop, anne, 2)
     loop.push()
     [hers] = loop.task_of(key)["annotations"]
-    loop.edit(hers["id"], "eel")
+    loop.edit(hers["id"], "eel", web=anne)
     loop.pull()
     assert (state(loop, key), answers(loop, key)[-1]) == ("in_review", ("eel", 1))
     loop.web.delete(f"/api/annotations/{hers['id']}/").raise_for_status()
