@@ -48,6 +48,8 @@ class Claims:
         self._selected: tuple[Window, list[Pick]] | None = None
         self._claimed: dict[UUID, Ranked] = {}
         """Outputs claimed since the selection."""
+        self._is_full = False
+        """Whether the last look found no free place, with all that is on its way."""
 
     def next(self, arrived: Callable[[], object] = lambda: None) -> Claim | None:
         """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits.
@@ -57,6 +59,8 @@ class Claims:
         if self._selected is not None and (claim := self._claim(*self._selected)) is not None:
             return claim
         if self._selected is not None:
+            if self._is_full:
+                return None
             arrived()
         before, picks = prepare(self._database, self._spec, self._first_look_s)
         if before.free < self._at_least or not before.chosen(picks, before.places):
@@ -86,6 +90,7 @@ class Claims:
             placed = self._places(window, coming, version, sent)
 
             # apply
+            self._is_full = not window.places
             if not chosen or (self._claimed and window.pair != before.pair):
                 return None
             self._claimed |= {item.output_id: item for item in coming}

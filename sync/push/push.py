@@ -8,38 +8,30 @@ batch. If the first owner resumes later, its compare-and-set fails.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cache, partial
 from uuid import UUID
 
-from labelloop.errors import Failed, Refused, Retriable, Unreachable
-from labelloop.labeling.form_xml import same_form
+from labelloop.errors import Retriable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
 from labelloop.queue.batches import BatchState
 from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import batches, projects
+from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.pull.pull import catch_up
-from sync.push.batches import PushReport, adopt, put_back, settle
+from sync.push.batches import PushReport, put_back, settle
 from sync.push.budget import pass_over
-from sync.push.claims import Claim, Claims
-from sync.push.drafts import task_drafts, with_draws
+from sync.push.claims import Claims
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, close, reopen
+from sync.push.sending import Sending
 
 logger = logging.getLogger(__name__)
-
-REFUSALS_THAT_BLAME_THE_BATCH = 5
-"""If Label Studio refuses this many outputs of one batch and takes none, the fault is not in the outputs."""
-RECORDS_FAULT = frozenset({400, 413, 422})
-"""Statuses that refuse what was sent. Other refusals are about labelloop or the project."""
 
 
 def push(
@@ -117,130 +109,28 @@ def _try(renew: Callable[[], PushReport]) -> tuple[PushReport, Retriable | None]
 
 def _fill(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claims: Claims) -> PushReport:
     """Send batches until the window is full. While Label Studio makes the tasks of one, the next one is prepared."""
-    report, sent = PushReport(), Future[PushReport]()
-    sent.set_result(report)
-    with ThreadPoolExecutor(1, "import") as sender:
-        while (claim := claims.next(sent.result)) is not None:
-            try:
-                report += sent.result()
-            except BaseException:
-                _undo(database, claim)
-                raise
-            sent = sender.submit(_send_all, database, gateway, spec, project, claim)
-            if claim.again:
-                sent.result()  # else the next claim would ask for the same second opinions
-        return report + sent.result()
+    report = PushReport()
+    with Sending(database, gateway, spec, project) as sending:
+
+        def arrived() -> None:
+            nonlocal report
+            report += sending.end()
+
+        while (claim := claims.next(arrived)) is not None:
+            report += PushReport(opened=claim.opened)
+            if claim.again and (asked := ask(database, spec, claim.again)):
+                report += PushReport(asked_again=asked)
+                reopen(database, gateway, spec, project)
+            if claim.batch_id is not None:
+                try:
+                    report += sending.send(sending.ready(claim.batch_id, claim.differs))
+                except BaseException:
+                    _undo(database, claim.batch_id)
+                    raise
+        return report + sending.end()
 
 
-def _undo(database: Database, claim: Claim) -> None:
-    """Let the outputs of a claim wait again, since the batch before it was not taken."""
-    if claim.batch_id is not None:
-        with database.transaction() as conn:
-            put_back(conn, claim.batch_id, BatchState.INTENT, BatchState.ABANDONED, "the batch before it failed")
-
-
-def _send_all(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claim: Claim) -> PushReport:
-    """Send the claimed outputs. A batch that Label Studio refuses is sent in halves, down to the outputs at fault."""
-    report = PushReport(opened=claim.opened)
-    if claim.again:
-        report += PushReport(asked_again=ask(database, spec, claim.again))
-    if report.asked_again:
-        reopen(database, gateway, spec, project)
-    left, refusals = [] if claim.batch_id is None else [claim.batch_id], dict[UUID, Refused]()
-    while left:
-        batch_id = left.pop()
-        done, halves, refusal = _send(database, gateway, spec, project, batch_id, claim.differs)
-        report += done
-        left += halves
-        if refusal is not None:
-            refusals[batch_id] = refusal
-    if len(refusals) >= REFUSALS_THAT_BLAME_THE_BATCH and not report.pushed:
-        with database.transaction() as conn:
-            for batch_id, why in refusals.items():
-                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
-        raise Failed(
-            f"Label Studio takes none of {len(refusals)} outputs of loop {spec.name!r}, so the fault is not in them. "
-            f"They wait again ({next(iter(refusals.values()))})"
-        )
-    for batch_id, why in refusals.items():
-        report += _quarantine(database, spec, batch_id, why)
-    return report
-
-
-def _send(
-    database: Database,
-    gateway: Gateway,
-    spec: LoopSpec,
-    project: LoopProject,
-    batch_id: UUID,
-    differs: Mapping[UUID, str],
-) -> tuple[PushReport, list[UUID], Refused | None]:
-    """Send one batch. Returns the report, the halves to try if it was refused, and the refusal of a single output."""
+def _undo(database: Database, batch_id: UUID) -> None:
+    """Let the outputs of a batch that was not sent wait again, since the batch before it was not taken."""
     with database.transaction() as conn:
-        rows = with_draws(conn, spec, batches.items(conn, batch_id))
-        version = batches.version(conn, batch_id)
-        # Before the batch counts as sent: an error here means that Label Studio has not received anything.
-        drafts = task_drafts(conn, spec, project, rows, version, differs)
-        if not batches.send(conn, batch_id):
-            return PushReport(), [], None
-    try:
-        ids = gateway.import_tasks(project.id, drafts)
-    except Unreachable as exc:
-        with database.transaction() as conn:
-            put_back(conn, batch_id, BatchState.SENDING, BatchState.ABANDONED, str(exc))
-        raise
-    except Refused as exc:
-        if exc.status not in RECORDS_FAULT:
-            with database.transaction() as conn:
-                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(exc))
-            raise
-        _same_config(database, gateway, spec, project, batch_id, exc)
-        return (
-            (PushReport(), [], exc) if len(rows) == 1 else (PushReport(), _halves(database, spec, batch_id, exc), None)
-        )
-    with database.transaction() as conn:
-        pushed, _ = adopt(
-            conn, project, batch_id, {draft.output_id: id_ for draft, id_ in zip(drafts, ids, strict=True)}
-        )
-    return PushReport(pushed=pushed), [], None
-
-
-def _same_config(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, batch_id: UUID, why: Refused
-) -> None:
-    """Raise Failed if the project's form was changed. The outputs of the batch then wait again."""
-    if same_form(spec.labels_xml, gateway.project(project.id).labels_xml):
-        return
-    with database.transaction() as conn:
-        put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
-    raise Failed(
-        f"the labeling config of project {project.id} was changed in Label Studio, which now refuses the "
-        f"tasks of loop {spec.name!r}. Make the same change in its labels.xml, or undo it ({why})"
-    )
-
-
-def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> list[UUID]:
-    """Replace a batch of which nothing was imported by two batches; empty if another push has ended it already."""
-    with database.transaction() as conn:
-        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
-            return []
-        rows = batches.items(conn, batch_id)
-        version = batches.version(conn, batch_id)
-        halves = []
-        for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            half = batches.intend(conn, spec.name, version, len(part))
-            batches.hand_over(conn, batch_id, half, [row.output_id for row in part])
-            halves.append(half)
-        return halves
-
-
-def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> PushReport:
-    """Quarantine the only output of a batch, which Label Studio refuses for good."""
-    with database.transaction() as conn:
-        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
-            return PushReport()
-        key = batches.items(conn, batch_id)[0].key
-        quarantined = batches.release(conn, batch_id, OutputState.QUARANTINED, str(why))
-        batches.forget_items(conn, batch_id)
-    logger.warning("loop %s: output %s is quarantined: %s", spec.name, key, why)
-    return PushReport(quarantined=quarantined)
+        put_back(conn, batch_id, BatchState.INTENT, BatchState.ABANDONED, "the batch before it failed")
