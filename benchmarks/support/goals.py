@@ -53,6 +53,7 @@ SERVICE_GOALS = (
     INTAKE_FULL_MEMORY := Goal("intake, peak memory, 10 million stored", "a fixed limit", 300, "MB"),
     PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.15),
     PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.2),
+    CATCHES_UP := Goal("10,000 answers given while the sync worker was down are stored", "a fixed limit", 60, "s"),
     KAFKA_RATE := Goal("intake from Kafka, rate", "the same outputs over HTTP", 0.8, at_least=True),
     SUBMIT_P50 := Goal("submit while training runs, p50", "the same project without labelloop", 1.15),
     SUBMIT_P95 := Goal("submit while training runs, p95", "the same project without labelloop", 1.15),
