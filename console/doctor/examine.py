@@ -9,7 +9,7 @@ from functools import partial
 import httpx
 import psycopg
 
-from backend.report.assigned import without_people
+from backend.report.estimates.assigned import without_people
 from backend.report.estimates.opinions import waiting_for_nobody
 from console.doctor import answers, calls, files, gather, media, order, project, restored, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen

@@ -3,11 +3,11 @@
 Each task goes to as many different people as it still needs. Nobody gets a task that the person has answered, skipped
 or, while there is anybody else, let go. The load of a person is the answers given in the period and the tasks assigned.
 
-The promise: among people who take new tasks, no load is larger by two or more than another if a task could move from
-one to the other, directly or through others. So loads of people with the same tags differ by at most one, unless what
-makes the difference is answers given already, or tasks that the other has answered. It is an optimal semi-matching:
-without a path that lowers the cost, no assignment is fairer (Harvey, Ladner, Lovasz and Tamir 2006, "Semi-matchings
-for bipartite graphs and load balancing", doi:10.1016/j.jalgor.2005.01.003).
+The promise is about people who take new tasks. No load is larger than another by two or more, if a task could move
+from one person to the other, directly or through others. So loads of people with the same tags differ by at most one.
+The difference is larger only where it lies in answers given already, or in tasks that the other has answered. This is
+an optimal semi-matching: without a path that lowers the cost, no assignment is fairer (Harvey, Ladner, Lovasz and Tamir
+2006, "Semi-matchings for bipartite graphs and load balancing", doi:10.1016/j.jalgor.2005.01.003).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Who is to answer what."""
+    """The people of each task."""
 
     given: Mapping[UUID, frozenset[UUID]]
     """People by item, for all items."""
@@ -63,7 +63,7 @@ class Shares:
 
 
 def share_out(items: Sequence[Item], workers: Sequence[Worker], rotate_after: int | None = None) -> Shares:
-    """Return who is to answer what. `items` are the most useful first, and everybody gets of the most useful.
+    """Return the people of each task. `items` are the most useful first, and everybody gets of the most useful.
 
     What people have now stays with them, as far as the promise allows. With the result as `held` it returns the same.
     """

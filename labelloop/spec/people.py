@@ -29,7 +29,7 @@ class People(Strict):
     """Time over which loads are compared, in UTC. A week begins on Monday."""
     rotate_after: int | None = Field(default=None, ge=1, le=100_000)
     """Number of answers in a period after which a person gets no new tasks until the others with the same tags have
-    given as many; None means that nobody is left out.
+    given as many. None means that nobody is left out.
     """
     hand_on_after: str = "1d"
     """Time after which an unanswered task goes to another person: `30m`, `6h`, `2d`."""

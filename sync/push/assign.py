@@ -1,6 +1,6 @@
 """Assign: share the open tasks out among the people of loop.yaml, and show each of them the own tasks in a tab.
 
-Who is to answer what is stored first. Then each person's tab gets a filter of those tasks: one write a person, and none
+The decision is stored first. Then each person's tab gets a filter of those tasks: one write a person, and none
 if nothing has changed. A push that is killed in between is completed by the next one, which compares all tabs.
 
 Label Studio's pages do not open a tab that filters ids by a list. A pattern on our field of the data works; only tasks
@@ -29,8 +29,8 @@ from labelloop.store.people.sharing import sharing
 from labelloop.store.tables import feedback, projects
 from sync.project.signposts import ORDERING, WIDTHS, hidden_columns
 
-TITLE = "Tasks for "
-"""Beginning of the title of a person's tab; the address follows."""
+TASKS = ": tasks"
+"""End of the title of a person's tab, behind the address: Label Studio shows the first characters only."""
 
 
 def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
@@ -77,18 +77,18 @@ def _keep_tabs(
     """Keep one tab of each person, with the person's tasks; delete those of people who left."""
     standing: dict[str, list[View]] = {}
     for view in gateway.views(project_id):
-        if view.title.startswith(TITLE) and "@" in view.title:
+        if view.title.endswith(TASKS) and "@" in view.title:
             standing.setdefault(view.title, []).append(view)
     made = False
     for person, mine in tasks:
-        there = standing.get(TITLE + person.email, [])
+        there = standing.get(person.email + TASKS, [])
         wanted = _tab(spec, person, mine, there[0].data if there else {})
         if not there:
             gateway.create_view(project_id, wanted)
             made = True
         elif wanted != there[0].data:
             gateway.update_view(there[0].id, wanted)
-    titles = {TITLE + person.email for person, _ in tasks}
+    titles = {person.email + TASKS for person, _ in tasks}
     for title, views in standing.items():
         for view in views[1 if title in titles else 0 :]:  # a creation whose reply was lost may have been repeated
             gateway.delete_view(view.id)
@@ -96,14 +96,14 @@ def _keep_tabs(
         standing = {view.title: [view] for view in reversed(gateway.views(project_id))}
     with database.transaction() as conn:
         for person, _ in tasks:
-            views = standing.get(TITLE + person.email, [])
+            views = standing.get(person.email + TASKS, [])
             assignments.set_tab(conn, spec.name, person.id, views[0].id if views else None)
 
 
 def _tab(spec: LoopSpec, person: Assignee, tasks: Sequence[AskedTask], has: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tab of these tasks. People may choose its columns, and nothing else."""
     filters = {"conjunction": "or", "items": _filters(tasks)}
-    ours = {"type": "list", "target": "tasks", "title": TITLE + person.email, "ordering": ORDERING, "filters": filters}
+    ours = {"type": "list", "target": "tasks", "title": person.email + TASKS, "ordering": ORDERING, "filters": filters}
     return {"hiddenColumns": hidden_columns(spec), "columnsWidth": WIDTHS, **has, **ours}
 
 

@@ -153,7 +153,7 @@ def tasks(conn: Conn, loop: str, overlap: int, needs: Sequence[str]) -> list[Ask
 def store(
     conn: Conn, loop: str, given: Mapping[UUID, Iterable[UUID]], handed_on: Mapping[UUID, Iterable[UUID]]
 ) -> None:
-    """Store who is to answer what, and who let what go, by output. Whoever is in neither has no assignment any more."""
+    """Store the people of each output, and those who let it go. An assignment that is in neither is deleted."""
     new = [(output, person) for output, people in given.items() for person in people]
     gone = [(output, person) for output, people in handed_on.items() for person in people]
     both = "unnest(%(outputs)s::uuid[], %(people)s::uuid[]) as g (output_id, reviewer_id)"

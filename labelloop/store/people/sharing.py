@@ -1,4 +1,4 @@
-"""How the open tasks of a loop are shared out at this moment: what the pure decision needs, read from Postgres."""
+"""Sharing: the open tasks and the people of a loop at this moment, as the pure decision needs them."""
 
 from __future__ import annotations
 

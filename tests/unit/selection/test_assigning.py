@@ -1,4 +1,4 @@
-"""Who gets which open task: loads are as level as tags and earlier answers let them be."""
+"""Open tasks are shared out so that loads are as level as tags and earlier answers let them be."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MOST_NAMED = 5
 
 
 class Assigned:
-    """How the open tasks of a loop are shared out, for its reports. Without the section `people` it says nothing."""
+    """Facts for reports on how open tasks are shared out. Without the section `people` there are none."""
 
     def __init__(self, conn: Conn, spec: LoopSpec, now: datetime) -> None:
         self._found: Sharing | None = sharing(conn, spec, now)
