@@ -13,6 +13,7 @@ an optimal semi-matching: without a path that lowers the cost, no assignment is 
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,29 +133,36 @@ class _Board:
         """People by item among whom loads are level."""
         self.others: dict[UUID, Mapping[UUID, tuple[bool, bool]]] = {}
         """Further people by item, who get it if the first ones are too few. The lowest value gets it first."""
+        self._mine: dict[UUID, list[tuple[int, UUID]]] = {id_: [] for id_ in loads}
+        """Items by person, each with its place in the order, the most useful first."""
+        self._places: dict[UUID, int] = {}
         self._ways: Counter[tuple[UUID, UUID]] = Counter()
         """Number of items that can move from one person to another."""
 
     def copy(self) -> _Board:
         copy = _Board(self.loads)
         copy.wanted, copy.open, copy.others, copy._ways = self.wanted, self.open, self.others, self._ways.copy()
+        copy._mine, copy._places = {id_: [*mine] for id_, mine in self._mine.items()}, self._places
         copy.given = {item: set(people) for item, people in self.given.items()}
         return copy
 
     def add(self, item: Item, open_: frozenset[UUID], others: Mapping[UUID, tuple[bool, bool]]) -> None:
         self.wanted[item.id], self.given[item.id] = item.wanted, set()
+        self._places[item.id] = len(self._places)
         self.open[item.id], self.others[item.id] = open_, others
 
     def give(self, item: UUID, person: UUID) -> None:
         self._count(item, -1)
         self.given[item].add(person)
         self._count(item, 1)
+        insort(self._mine[person], (self._places[item], item))
         self.loads[person] += 1
 
     def take(self, item: UUID, person: UUID) -> None:
         self._count(item, -1)
         self.given[item].remove(person)
         self._count(item, 1)
+        self._mine[person].remove((self._places[item], item))
         self.loads[person] -= 1
 
     def _count(self, item: UUID, by: int) -> None:
@@ -179,14 +187,17 @@ class _Board:
     def level(self) -> None:
         """Move items until no path lowers the cost. Each path lowers the sum of the squares of the loads."""
         while (path := self._path()) is not None:
-            for one, other in reversed(path):  # from its end, so that no move undoes the next
-                item = next(
-                    item
-                    for item, given in reversed(self.given.items())
-                    if one in given and other in self.open[item] and other not in given
-                )
-                self.take(item, one)
-                self.give(item, other)
+            source, target = path[0][0], path[-1][1]
+            while self.loads[source] >= self.loads[target] + 2 and all(self._ways[step] > 0 for step in path):
+                for one, other in reversed(path):  # from its end, so that no move undoes the next
+                    self._move(one, other)
+
+    def _move(self, one: UUID, other: UUID) -> None:
+        """Give the least useful item that can move from one person to the other."""
+        mine = (item for _, item in reversed(self._mine[one]))
+        item = next(item for item in mine if other in self.open[item] and other not in self.given[item])
+        self.take(item, one)
+        self.give(item, other)
 
     def _path(self) -> list[tuple[UUID, UUID]] | None:
         """Return the shortest path of moves from one person to another whose load is smaller by two or more."""

@@ -15,7 +15,7 @@ from labelloop.store.database import Conn
 from labelloop.store.people.sharing import Sharing, sharing
 from labelloop.store.tables import projects
 
-MOST_NAMED = 5
+LEFT_NAMED = 5
 """Tasks that a sentence names; the others are counted."""
 
 
@@ -70,8 +70,8 @@ class Assigned:
                 "the link to sign up, or correct `people.who` in loop.yaml."
             )
         if left := self._found.left_over():
-            named = "; ".join(f"{task.key}: {why}" for task, why in left[:MOST_NAMED])
-            more = f"; and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+            named = "; ".join(f"{task.key}: {why}" for task, why in left[:LEFT_NAMED])
+            more = f"; and {len(left) - LEFT_NAMED} more" if len(left) > LEFT_NAMED else ""
             found.append(
                 f"{len(left)} open {'task has' if len(left) == 1 else 'tasks have'} too few people ({named}{more}). "
                 "They wait, and Label All Tasks serves them to everybody."
