@@ -32,10 +32,10 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
 
     Each of "people" has "name", "login", "id", "status", "flags", "known", "load", "speed", "gold", "agreement",
     "by_label", "wrong_prelabels", "confusion", "fatigue", "distrusted", "assigned", "pause", and as "lines" all of it
-    in words. A share has "n", "of", "value", "low" and "high", and its value is None if "of" is below "least". For people
-    whom loop.yaml does not name, "assigned" is None, and so is "pause" if none is due. Answers are "comparable" if they
-    are correct or incorrect, as a label is: otherwise nobody is compared with gold or with others. `person`: only this
-    one, as `labelloop people` shows it.
+    in words. A share has "n", "of", "value", "low" and "high", and its value is None if "of" is below "least". The
+    value of "assigned" is None for people whom loop.yaml does not name, and that of "pause" if none is due. Answers are
+    "comparable" if they are correct or incorrect, as a label is: otherwise nobody is compared with gold or with others.
+    `person`: only this one, as `labelloop people` shows it.
 
     Raises UsageError if there is no such loop or person.
     """

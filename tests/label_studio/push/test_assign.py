@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
+from console.doctor.deepest import places
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.answers import View
 from labelloop.labelstudio.gateway import Gateway
@@ -17,6 +20,7 @@ from labelloop.reading.ids import ProjectId
 from labelloop.spec.people import People
 from labelloop.store.database import Database
 from sync.push.assign import TASKS
+from tests.support.hops.deep_loop import looked, seal
 from tests.support.review.browser import a_browser
 from tests.support.review.editor import logged_in
 from tests.support.servers import LabelStudio
@@ -91,10 +95,11 @@ def step(loop: SyncLoop) -> None:
 
 
 def test_people_get_fair_shares_in_tabs_of_their_own(
-    database: Database, label_studio: LabelStudio, people: dict[str, httpx.Client]
+    database: Database, label_studio: LabelStudio, people: dict[str, httpx.Client], tmp_path: Path
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, overlap=2) as loop:
         rule(loop, WHO)
+        loop.settings = replace(loop.settings, models_dir=tmp_path, data_dir=tmp_path)
         german = set(loop.submit(3, data={"text": "ein Satz", "language": "de"}))
         loop.submit(6)
         with pytest.raises(Unreachable):
@@ -139,6 +144,10 @@ def test_people_get_fair_shares_in_tabs_of_their_own(
         for key in kept:  # nobody else is left for these
             assert all(key in shares[one] or one in closed.get(key, ()) for one in (ROB, MIA))
         assert loop.sql("select 1 from assignments where handed_on_at is not null")
+
+        # The deep look, which shares no code with the writers, finds nothing.
+        seal(loop.settings)
+        assert looked(places(loop.settings)) == {}
 
         # The next push mends what people changed in the tabs.
         tab = tabs(loop)

@@ -1,11 +1,11 @@
-"""What the command, the pages and the doctor say about tasks that are shared out, and what becomes of the rows."""
+"""Reports on tasks that are shared out, the people who let tasks go, and the rows that say so."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from backend.report.estimates.working import working_report
 from backend.service import create_app
 from labelloop.answers.people import Person
 from labelloop.outputs.output import Output
-from labelloop.process.settings import Settings
 from labelloop.queue.assigning import share_out
 from labelloop.queue.lanes import place
 from labelloop.reading.ids import UserId
@@ -86,7 +85,7 @@ def test_reports_show_shares_pauses_and_tasks_that_nobody_can_answer(
 ) -> None:
     with database.transaction() as conn:
         found = share(conn)
-        [anna, ben, rob] = found.people
+        anna = found.people[0]
         assert [len(found.open_tasks(one.id)) + one.answers for one in found.people] == [3, 3, 3]
         assert [one.answers for one in found.people] == [3, 0, 1]
         assignments.set_tab(conn, "pets", anna.id, 12)
