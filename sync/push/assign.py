@@ -54,17 +54,25 @@ def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
 def _keep_people(
     conn: Conn, spec: LoopSpec, project: LoopProject, users: Mapping[UserId, Person], now: datetime
 ) -> None:
-    """Store the people of loop.yaml whom Label Studio knows, without those whose answers do not count now."""
+    """Store the people of loop.yaml whom Label Studio knows, without those who are forgotten or distrusted now."""
     wanted = {address.lower() for address in (spec.people.who if spec.people else ())}
+    forgotten = feedback.forgotten(conn, project.instance)
     distrusted = decisions.in_force(conn, spec.name, project.instance)
     listed = {
         id_: person
         for id_, person in users.items()
-        if person.email.lower() in wanted and not any(one.covers(now) for one in distrusted.get(id_, ()))
+        if person.email.lower() in wanted
+        and id_ not in forgotten
+        and not any(one.covers(now) for one in distrusted.get(id_, ()))
     }
     feedback.upsert_reviewers(conn, project.instance, listed)
     rows = feedback.reviewers(conn, project.instance)
     assignments.keep_assignees(conn, spec.name, [rows[id_].id for id_ in listed])
+
+
+def is_of_person(view: View) -> bool:
+    """Whether this is the tab of a person's tasks."""
+    return view.title.endswith(TASKS) and "@" in view.title
 
 
 def _keep_tabs(
@@ -77,7 +85,7 @@ def _keep_tabs(
     """Keep one tab of each person, with the person's tasks; delete those of people who left."""
     standing: dict[str, list[View]] = {}
     for view in gateway.views(project_id):
-        if view.title.endswith(TASKS) and "@" in view.title:
+        if is_of_person(view):
             standing.setdefault(view.title, []).append(view)
     made = False
     for person, mine in tasks:

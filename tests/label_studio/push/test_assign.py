@@ -177,6 +177,9 @@ def test_people_get_fair_shares_in_tabs_of_their_own(
         loop.push()
         shares = assigned(loop)
         assert shares.keys() == tabs(loop).keys() == {ROB, MIA}
+        loop.do("update reviewers set email = 'person-1', name = 'person-1', forgotten_at = now() where name = 'mia'")
+        loop.push()
+        assert assigned(loop).keys() == tabs(loop).keys() == {ROB}, "a forgotten person gets none"
         loop.spec = loop.spec.model_copy(update={"people": None})
         loop.push()
         assert (assigned(loop), tabs(loop)) == ({}, {})
