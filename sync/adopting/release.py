@@ -25,8 +25,8 @@ from labelloop.store.tables import loops, projects
 from sync.adopting.settings import restored
 from sync.project.project import HOOK_HEADER, ML_TITLE, check_is_ours, hook_path, mark
 from sync.project.signposts import TAB
-from sync.push.assign import is_of_person
 from sync.pull.pull import pull
+from sync.push.assign import is_of_person
 
 logger = logging.getLogger(__name__)
 
