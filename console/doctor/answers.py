@@ -101,6 +101,13 @@ def empty(loop: str, takes_empty: bool, is_an_answer: bool) -> Finding:
     )
 
 
+def people(loop: str, sentences: Sequence[str]) -> Finding:
+    """Report people of loop.yaml who are not in Label Studio, and tasks for which there are too few people."""
+    if not sentences:
+        return good("people", "all open tasks have people who can answer them", loop)
+    return hint("people", " ".join(sentences), loop)
+
+
 def _reasons(rows: Sequence[UnreadableAnswer]) -> str:
     counts = Counter(row.reason for row in rows).most_common()
     shown = "; ".join(f"{reason} ({n})" for reason, n in counts[:REASONS_SHOWN])

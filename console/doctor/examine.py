@@ -9,6 +9,7 @@ from functools import partial
 import httpx
 import psycopg
 
+from backend.report.estimates.assigned import without_people
 from backend.report.estimates.opinions import waiting_for_nobody
 from console.doctor import answers, calls, files, gather, media, order, project, restored, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
@@ -199,6 +200,8 @@ def _loop(
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
     yield _try("alerts", lambda: answers.alerts(name, alerts.open_counts(conn, name)), name)
+    if spec.people is not None:
+        yield _try("people", lambda: answers.people(name, without_people(conn, spec)), name)
     yield _try("opinions", lambda: answers.opinions(name, waiting_for_nobody(conn, spec)), name)
     yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
     yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)
@@ -262,11 +265,8 @@ def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: Proj
     yield _try("webhook", lambda: calls.webhook(loop, gather.hooks(studio, project_id), wanted, path), loop)
     if wanted is not None:
         url = wanted.url
-        yield _try(
-            "webhook address",
-            lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)),
-            loop,
-        )
+        refused = partial(studio.refuses_webhook, project_id, url)
+        yield _try("webhook address", lambda: calls.webhook_address(loop, url, refused()), loop)
 
 
 def _ml_backend(

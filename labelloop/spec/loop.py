@@ -23,6 +23,7 @@ from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.opinions import MAJORITY, Opinions
+from labelloop.spec.people import People
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -43,7 +44,7 @@ SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 YOUNGER_KEYS = frozenset(
     {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
-    | {"reviewers_may_edit"}
+    | {"reviewers_may_edit", "people"}
 )
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
@@ -83,14 +84,14 @@ class LoopSpec(Strict):
     """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None
     """When more people are asked about an item than `overlap`; None means never."""
+    people: People | None = None
+    """How open tasks are shared out among people; None means that everybody is served from one queue."""
     tolerance: float | None = Field(default=None, ge=0)
-    """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
-    """
+    """Largest distance of two numbers or ratings that count as the same; None means a twentieth of the range."""
     title: str = Field(default="", max_length=50)
     """Title of the project in Label Studio, 3 to 50 characters; "" means the loop's name."""
     description: str = Field(default="", max_length=500)
-    """Description in Label Studio's list of projects, in a sentence or two; "" means a hint on which buttons to press.
-    """
+    """Description in Label Studio's list of projects, a sentence or two; "" means a hint on which buttons to press."""
     instruction: str = Field(default="", max_length=10_000)
     """Text that annotators read before they begin, plain or HTML; the hint on which buttons to press follows it."""
     queue: Queue = Queue()

@@ -19,7 +19,12 @@ from labelloop.spec.agreement import disagreements
 from labelloop.spec.faults import Contradiction
 from labelloop.spec.loop import LoopSpec, complete
 
-_EXAMPLES = {"accept": "{error: 0.05}", "judge": "{positive: pass}", "opinions": "{most: 3}"}
+_EXAMPLES = {
+    "accept": "{error: 0.05}",
+    "judge": "{positive: pass}",
+    "opinions": "{most: 3}",
+    "people": "{who: {rob@example.org: [de]}}",
+}
 """Sections that a person may take for a plain value, each with an example."""
 _LEARNER = re.compile(r"learner(?:\.\w+)*")
 

@@ -24,6 +24,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def check_duration(value: object) -> str:
+    """Return a duration such as `6h`; raises ValueError for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(_DURATION, value):
+        raise ValueError(f"takes a duration such as '6h', '30m', '2d' or '1w'; it is {value!r}")
+    return value
+
+
+def seconds(duration: str) -> int:
+    """Return the seconds of a duration that `check_duration` takes."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
+
+
 class Action(Strict):
     """Action taken on an output that the trigger sends."""
 
@@ -224,9 +236,7 @@ class Retrain(Strict):
     @field_validator("every", mode="before")
     @classmethod
     def _is_a_duration(cls, every: object) -> object:
-        if every is not None and (not isinstance(every, str) or not re.fullmatch(_DURATION, every)):
-            raise ValueError(f"takes a duration such as '6h', '30m', '2d' or '1w'; it is {every!r}")
-        return every
+        return every if every is None else check_duration(every)
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -239,4 +249,4 @@ class Retrain(Strict):
     @property
     def every_s(self) -> float | None:
         """`every` in seconds; None if it is not set."""
-        return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
+        return None if self.every is None else seconds(self.every)

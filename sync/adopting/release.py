@@ -26,6 +26,7 @@ from sync.adopting.settings import restored
 from sync.project.project import HOOK_HEADER, ML_TITLE, check_is_ours, hook_path, mark
 from sync.project.signposts import TAB
 from sync.pull.pull import pull
+from sync.push.assign import is_of_person
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ def _wait_for_jobs(database: Database, loop: str) -> None:
 
 
 def _disconnect(gateway: Gateway, project: LoopProject, adoption: Adoption, spec: LoopSpec, settings: Settings) -> None:
-    """Delete our webhook, ML backend and tab."""
+    """Delete our webhook, ML backend and tabs."""
     for hook in gateway.webhooks(project.id):
         if hook.url.endswith(hook_path(spec.name)) and HOOK_HEADER in (hook.headers or {}):
             gateway.delete_webhook(hook.id)
@@ -143,7 +144,7 @@ def _disconnect(gateway: Gateway, project: LoopProject, adoption: Adoption, spec
         if backend.title == ML_TITLE and backend.url.rstrip("/") == settings.backend_url.rstrip("/"):
             gateway.delete_ml_backend(backend.id)
     for view in gateway.views(project.id):
-        if view.title == TAB and view.id not in adoption.tabs:
+        if (view.title == TAB or is_of_person(view)) and view.id not in adoption.tabs:
             gateway.delete_view(view.id)
 
 

@@ -39,6 +39,14 @@ INSTRUCTION = "".join(
         "not shown.</p>",
     )
 )
+OWN_TABS = "".join(
+    (
+        "<p>Open the tab that begins with your address, and choose <b>Label Tasks As Displayed</b> (the arrow beside ",
+        "Label All Tasks): you get the tasks that are meant for you. Load the page again from time to time, for new ",
+        "ones. Are there none left? Press <b>Label All Tasks</b>.</p>",
+    )
+)
+"""In place of the first paragraph of INSTRUCTION, where tasks are shared out."""
 _FORMER_INSTRUCTION = "".join(
     (
         "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. ",
@@ -100,7 +108,8 @@ def words(
 def instruction(spec: LoopSpec) -> str:
     """Return the instruction without the guide to the labels."""
     says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
-    return (says if spec.instruction else "") + INSTRUCTION
+    ours = INSTRUCTION if spec.people is None else OWN_TABS + INSTRUCTION[INSTRUCTION.index("</p>") + 4 :]
+    return (says if spec.instruction else "") + ours
 
 
 def _title(loop: str) -> str:

@@ -24,6 +24,7 @@ from labelloop.store.tables import tasks as task_store
 from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.pull.pull import catch_up
+from sync.push.assign import assign
 from sync.push.batches import PushReport, put_back, settle
 from sync.push.budget import pass_over
 from sync.push.claims import Claims
@@ -73,6 +74,7 @@ def push(
     report += renew()
     if is_first and report.pushed:
         first_tasks(database, gateway, spec, project)
+    assign(database, gateway, spec, project)
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report

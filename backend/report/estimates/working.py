@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from backend.report.estimates.assigned import Assigned, assigned_lines
 from backend.report.parts import Report, as_json
 from backend.report.words import middle, part, when
 from labelloop.answers.dawid_skene import KNOWN
@@ -30,10 +31,11 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
     """Return {"loop", "answers", "overlap", "comparable", "enough", "false_alarm", "people", "sentences"}.
 
     Each of "people" has "name", "login", "id", "status", "flags", "known", "load", "speed", "gold", "agreement",
-    "by_label", "wrong_prelabels", "confusion", "fatigue", "distrusted", and as "lines" all of it in words. A share has
-    "n", "of", "value", "low" and "high"; its value is None if "of" is below "least". Answers are "comparable" if they
-    are correct or incorrect, as a label is: otherwise nobody is compared with gold or with others. `person`: only this
-    one, as `labelloop people` shows it.
+    "by_label", "wrong_prelabels", "confusion", "fatigue", "distrusted", "assigned", "pause", and as "lines" all of it
+    in words. A share has "n", "of", "value", "low" and "high", and its value is None if "of" is below "least". The
+    value of "assigned" is None for people whom loop.yaml does not name, and that of "pause" if none is due. Answers are
+    "comparable" if they are correct or incorrect, as a label is: otherwise nobody is compared with gold or with others.
+    `person`: only this one, as `labelloop people` shows it.
 
     Raises UsageError if there is no such loop or person.
     """
@@ -50,19 +52,21 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
     seen = rows if comparable else [_without_labels(row) for row in rows]
     watched, answers = flags.watch(seen, spec.overlap), by_person(seen)
     matrices, made = evidence.confusions(conn, loop), decisions.list_(conn, loop)
-    people = []
+    assigned, people = Assigned(conn, spec, now), []
     for one in everybody:
         distrusted = [row for row in made if row.ended_at is None and row.reviewer_id in one.ids]
-        mine = answers.get(one.ids[0], [])
-        if (mine or distrusted) and (only is None or one.ids == only.ids):
+        mine, has = answers.get(one.ids[0], []), assigned.to(one.ids)
+        if (mine or distrusted or has) and (only is None or one.ids == only.ids):
             known = watched.get(one.ids[0]) or Watched((), (), ())
             matrix = next((matrices[id_] for id_ in one.ids if id_ in matrices), None)
-            people.append(
-                {**_person(one, mine, known, len(rows), now), "confusion": _confusion(matrix), "distrusted": distrusted}
-            )
+            about = _person(one, mine, known, len(rows), now)
+            more = {"confusion": _confusion(matrix), "distrusted": distrusted, "assigned": has}
+            people.append({**about, **more, "pause": assigned.pause(mine, about["fatigue"]["slower"])})
     people.sort(key=lambda one: (one["status"] != "look at", -one["load"]["answers"], one["name"]))
     head = {"loop": loop, "answers": len(rows), "overlap": spec.overlap, "comparable": comparable}
-    told = {"enough": flags.ENOUGH, "false_alarm": flags.FALSE_ALARM, "sentences": _sentences(spec, comparable, rows)}
+    sentences = [*_sentences(spec, comparable, rows), *assigned.sentences()]
+    sentences += [f"{one['name']} {one['pause']}." for one in people if one["pause"]]
+    told = {"enough": flags.ENOUGH, "false_alarm": flags.FALSE_ALARM, "sentences": sentences}
     found = as_json({**head, **told, "people": people})
     for one in found["people"]:
         one["lines"] = person_lines(one)
@@ -173,6 +177,7 @@ def person_lines(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("status", one["status"]),
         *(("look at", flag["sentence"]) for flag in one["flags"]),
         *(("distrusted", distrust_words(row)) for row in one["distrusted"]),
+        *assigned_lines(one),
         ("answers", f"{load['answers']:,}, {100 * load['share']:.0f} % of all; {load['last_week']:,} in 7 days"),
         (
             "answers a week, mean",

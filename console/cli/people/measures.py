@@ -28,6 +28,8 @@ def people(settings: Settings, person: str | None, loop: str | None, as_json: bo
     which the others agree. `unreadable` are answers that labelloop cannot parse, and that count nowhere else. `wrong
     prelabels kept` are those on gold items that were submitted unchanged. It is best at 0.
 
+    Where loop.yaml shares tasks out, `to answer` are the assigned ones; `load` counts the answers of the period too.
+
     An honest person is ever flagged ("look at") with a probability of at most 1 %.
     """
     if click.get_current_context().invoked_subcommand is not None:
@@ -42,6 +44,8 @@ def people(settings: Settings, person: str | None, loop: str | None, as_json: bo
         found, rows = working_report(conn, name, datetime.now(UTC), person), store.work(conn, name)
     known = {one["login"] or one["name"]: one for one in found["people"]}
     rows = [row for row in rows if person is None or _login(row) in known]
+    there = {_login(row) for row in rows}
+    rows += [store.nothing_yet(one["name"], one["login"]) for login, one in known.items() if login not in there]
     if as_json:
         return print_json([_as_json(row, known.get(_login(row))) for row in rows])
     for sentence in found["sentences"]:
@@ -50,7 +54,8 @@ def people(settings: Settings, person: str | None, loop: str | None, as_json: bo
         for one in found["people"]:
             show(dict(one["lines"]), as_json=False)
         return None
-    show([_line(row, known.get(_login(row))) for row in rows], as_json=False)
+    shares = any(one["assigned"] for one in known.values())
+    show([_line(row, known.get(_login(row)), shares) for row in rows], as_json=False)
     for one in found["people"]:
         for flag in one["flags"]:
             click.echo(f"Look at {one['name']}: {flag['reason']}. {flag['sentence']}")
@@ -73,15 +78,17 @@ def _as_json(row: ReviewerWork, working: Mapping[str, Any] | None) -> dict[str, 
     return {**old, "working": working}
 
 
-def _line(row: ReviewerWork, working: Mapping[str, Any] | None) -> dict[str, Any]:
+def _line(row: ReviewerWork, working: Mapping[str, Any] | None, shares: bool) -> dict[str, Any]:
     from backend.report.words import middle, part
     from labelloop.gate import Accuracy
 
     gold = Accuracy.of(row.gold_right, row.gold_asked)
+    assigned = (working or {}).get("assigned") or {}
     return {
         "reviewer": row.reviewer or "unknown (deleted in Label Studio)",
         "status": None if working is None else working["status"],
         "answered": row.answered,
+        **({"to answer": assigned.get("open"), "load": assigned.get("load")} if shares else {}),
         "unreadable": row.unreadable,
         "median": None if working is None or row.median_s is None else middle(working["speed"]),
         "gold": gold if gold.n else None,

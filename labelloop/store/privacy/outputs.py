@@ -23,6 +23,7 @@ COUNTED = {
     "alerts": f"output_id = {_IDS}",
     "pool": f"output_id = {_IDS}",
     "batch_items": f"output_id = {_IDS}",
+    "assignments": f"output_id = {_IDS}",
     "tasks": f"output_id = {_IDS}",
     "adopted_tasks": f"output_id = {_IDS}",
     "annotation_versions": f"output_id = {_IDS}",
@@ -48,7 +49,7 @@ COUNTED = {
 """Every table with rows of an output, and the condition that finds those of the outputs `ids` (`texts`: as texts)."""
 _DELETED = (
     "deliveries", "exclusions", "alerts", "batch_items", "pool", "doubts", "assessments", "repeats", "media_outputs",
-    "sentence_outputs",
+    "sentence_outputs", "assignments",
 )  # fmt: skip
 _CLEARED = {
     "annotation_versions": "result = '[]', sha256 = ''",

@@ -73,6 +73,11 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
     ]
 
 
+def nothing_yet(name: str, email: str | None) -> ReviewerWork:
+    """Return the row of a person without any answer."""
+    return ReviewerWork(name, None, email, name, 0, 0, None, 0, 0, 0, 0, 0, 0)
+
+
 def names(conn: Conn, loop: str) -> dict[str, str]:
     """Map the number of each reviewer of the loop (`user 7`), in Label Studio or over HTTP, to the name.
 
