@@ -20,6 +20,10 @@ _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+Addresses = tuple[Annotated[str, Field(min_length=3, max_length=320, pattern="@")], ...]
+"""Addresses of people, as Label Studio has them, in any case."""
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
