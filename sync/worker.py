@@ -23,7 +23,6 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.opinions import further
 from labelloop.store.tables import jobs, loops
 from sync.adopting.newcomers import take_newcomers
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
@@ -32,7 +31,6 @@ from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
 from sync.media.watching import FIRST_LOOK_S, Watch
 from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
-from sync.pull.agree import weighs
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
@@ -145,13 +143,13 @@ class SyncJobs:
         settle_opinions(self.database, spec)
 
     def _settle_if_new(self, spec: LoopSpec) -> None:
-        """Ask for a look at all opinions if loop.yaml has changed, or this worker is new."""
+        """Ask for a look at all opinions, and tell Label Studio, if loop.yaml has changed or this worker is new."""
         rule = spec.sha256()
         if self._rules.get(spec.name) == rule:
             return
         with self.database.transaction() as conn:
-            if weighs(spec) or (not spec.queue.second and further.any_waits(conn, spec.name)):
-                jobs.ask(conn, jobs.OPINIONS, spec.name)
+            jobs.ask(conn, jobs.OPINIONS, spec.name)
+            jobs.ask(conn, jobs.PUSH, spec.name)
         self._rules[spec.name] = rule
 
     def _do(self, loop: str, hop: Callable[[LoopSpec], None]) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from console.doctor.findings import Finding, fault, good, hint
 from console.doctor.project import push_it
+from labelloop.labelstudio.gateway import Gateway
 from labelloop.store.alerts.rows import OpenCount
 from labelloop.store.questions.health import Refused
 from labelloop.store.tables.unreadable import UnreadableAnswer
@@ -62,6 +63,22 @@ def opinions(loop: str, waiting: str | None) -> Finding:
     if waiting is None:
         return good("opinions", "enough people have answered for all opinions that are asked", loop)
     return hint("opinions", waiting.rstrip("."), loop)
+
+
+def skipped(loop: str, sentence: str | None) -> Finding:
+    """Report open items that everybody skipped. `sentence`: the words about them; None without any."""
+    if sentence is None:
+        return good("skipped", "no open output was skipped by everybody", loop)
+    return hint("skipped", sentence.rstrip("."), loop)
+
+
+def adjudicators(loop: str, named: Sequence[str], studio: Gateway) -> Finding:
+    """Report the addresses of `adjudicators` that nobody in Label Studio has."""
+    known = {person.email.lower() for person in studio.users().values()}
+    if unknown := [address for address in named if address.lower() not in known]:
+        who = f"Label Studio knows nobody with the address {', '.join(unknown)}"
+        return hint("adjudicators", f"{who}: correct `adjudicators` in loop.yaml, or let them sign up", loop)
+    return good("adjudicators", f"{len(named)} in Label Studio", loop)
 
 
 def refused(loop: str, rows: Sequence[Refused]) -> Finding:

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 
 from backend.report.estimates.assigned import without_people
-from backend.report.estimates.opinions import waiting_for_nobody
+from backend.report.estimates.opinions import skipped_by_all, waiting_for_nobody
 from console.doctor import answers, calls, files, gather, media, order, project, restored, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
 from console.doctor.record import record
@@ -203,6 +203,9 @@ def _loop(
     if spec.people is not None:
         yield _try("people", lambda: answers.people(name, without_people(conn, spec)), name)
     yield _try("opinions", lambda: answers.opinions(name, waiting_for_nobody(conn, spec)), name)
+    yield _try("skipped", lambda: answers.skipped(name, skipped_by_all(conn, spec)), name)
+    if spec.adjudicators:
+        yield _try("adjudicators", lambda: answers.adjudicators(name, spec.adjudicators, studio), name)
     yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
     yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)
@@ -283,9 +286,6 @@ def _ml_backend(
     if url is not None:
         at = url
         yield _try("ml address", lambda: calls.ml_address(loop, at, studio.refuses_ml_backend(project_id, at)), loop)
-
-
-# -- shared -----------------------------------------------------------------------------------------------------------
 
 
 def _try(check: str, do: Callable[[], Finding], loop: str | None = None) -> Finding:

@@ -12,7 +12,7 @@ from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.answers import Project
 from labelloop.reading.ids import ProjectId
 from labelloop.store.questions.health import LabelsGone
-from sync.project.project import SAMPLING
+from sync.project.project import SAMPLING, SKIP_QUEUE
 
 LABELS_NAMED = 5
 
@@ -61,6 +61,9 @@ def sampling(loop: str, project: Project, overlap: int) -> Finding:
     if project.overlap != overlap:
         wrong.append(f"each task is answered by {project.overlap} annotators, the spec says {overlap}")
         why = "with more than one, tasks that have an answer come first, in a random order"
+    if project.skip_queue != SKIP_QUEUE:
+        wrong.append(f"what happens to skipped tasks is {project.skip_queue}, not {SKIP_QUEUE}")
+        why = "one person's skip ends the task for all, or the same person is asked again"
     if project.sampling != SAMPLING:
         wrong.append(f"the sampling mode is {project.sampling!r}, not {SAMPLING!r}")
         why = "annotators get tasks in another order than that of the order scores"

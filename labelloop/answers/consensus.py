@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import comb
+from uuid import UUID
 
 from labelloop.answers.dawid_skene import Floats, Person, Quality
 from labelloop.answers.feedback import Answer
@@ -67,12 +68,25 @@ def weighed(
     return Answer(best, given.count(best) / len(answers), len(answers), certain, estimate)
 
 
+def adjudicated(person: UUID, label: str, labels: Sequence[str | None]) -> Answer:
+    """Return the answer of an adjudicator, which is final. `labels`: the answers of all, the adjudicator's too."""
+    return Answer(label, labels.count(label) / len(labels), len(labels), certainty=1.0, adjudicator=person)
+
+
+def needed(overlap: int, before: int) -> int:
+    """Return how many people an answer needs. `before`: people behind the newest answer, 0 if there is none.
+
+    A larger overlap takes no answer back that fewer people gave while that was enough.
+    """
+    return min(overlap, before) if before else overlap
+
+
 def wants_more(answer: Answer | None, most: int, sure: float) -> bool:
     """Whether one more person is to be asked about an item that at most `most` people answer.
 
     By majority that is while no label is ahead; otherwise while the certainty is below `sure`.
     """
-    if answer is None or answer.reviewers >= most:
+    if answer is None or answer.reviewers >= most or answer.adjudicator is not None:
         return False
     return answer.label is None or (answer.certainty is not None and answer.certainty < sure)
 
@@ -81,8 +95,11 @@ def unsettles(before: Answer, now: Answer, sure: float) -> bool:
     """Whether a new estimate of people's quality may replace an answer that no new opinion has touched.
 
     Without a label it may, as soon as there is one. A label stays, unless another one is certain: at least `sure`.
-    Its certainty is replaced once it has moved by MOVED.
+    Its certainty is replaced once it has moved by MOVED. An adjudicator's answer begins or ends when `adjudicators` of
+    loop.yaml changes.
     """
+    if now.adjudicator != before.adjudicator:
+        return True
     if now.certainty is None or now.reviewers != before.reviewers:
         return False
     if before.label is None:

@@ -42,6 +42,8 @@ class Answer:
     """Probability that the best label is the correct one, 0 to 1; None by majority, see answers/consensus.py."""
     estimate: int | None = None
     """Number of the estimate of people's quality that it rests on; None by majority, and before the first estimate."""
+    adjudicator: UUID | None = None
+    """The adjudicator whose answer it is, a row of reviewers: nobody else is asked. None if people agreed on it."""
 
 
 def one_a_reviewer(annotations: Iterable[Annotation]) -> list[Annotation]:

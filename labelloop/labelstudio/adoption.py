@@ -16,7 +16,7 @@ from labelloop.reading.ids import ProjectId, TaskId
 SETTINGS = (
     "title,description,expert_instruction,label_config,sampling,maximum_annotations,model_version,"
     "show_collab_predictions,show_overlap_first,annotator_evaluation_enabled,enable_empty_annotation,"
-    "overlap_cohort_percentage"
+    "overlap_cohort_percentage,skip_queue"
 )
 """Every setting of a project that labelloop may change, and those that decide whether it can be adopted."""
 IDS = 2_000

@@ -35,6 +35,8 @@ class Project:
     """Whether tasks with a known answer are served before all others, at random."""
     takes_empty: bool
     """Whether the editor accepts an empty answer; the API always does."""
+    skip_queue: str
+    """Name of the rule for a task that somebody skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class View:
 
 PROJECT_FIELDS = (
     "id,title,description,expert_instruction,label_config,sampling,maximum_annotations,model_version,task_number,"
-    "show_collab_predictions,show_overlap_first,annotator_evaluation_enabled,enable_empty_annotation"
+    "show_collab_predictions,show_overlap_first,annotator_evaluation_enabled,enable_empty_annotation,skip_queue"
 )
 """The fields of a project that are requested, and so all that `project` can read. For the others Label Studio would
 count and parse, which doubles the time."""
@@ -72,6 +74,7 @@ def project(value: object) -> Project:
         overlap_first=fields.get("show_overlap_first") is True,
         evaluates_people=fields.get("annotator_evaluation_enabled") is True,
         takes_empty=fields.get("enable_empty_annotation") is True,
+        skip_queue=text(fields, "skip_queue"),
     )
 
 

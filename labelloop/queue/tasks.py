@@ -136,6 +136,17 @@ class KnownOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A task in Label Studio, and how many people it should ask."""
+
+    label_studio_id: TaskId
+    answered: bool
+    """Whether nobody is to be asked."""
+    wanted: int
+    """Number of people to ask, those who answered included."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskedAgain:
     """A task that should be answered by another number of people than all others."""
 

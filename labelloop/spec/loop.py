@@ -26,7 +26,9 @@ from labelloop.spec.opinions import MAJORITY, Opinions
 from labelloop.spec.people import People
 from labelloop.spec.sections import (
     NAME,
+    YOUNGER_KEYS,
     Action,
+    Addresses,
     LearnerSpec,
     Media,
     PrelabelSpec,
@@ -42,13 +44,6 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset(
-    {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
-    | {"reviewers_may_edit", "people"}
-)
-"""Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
-version of its spec at the next `labelloop migrate`.
-"""
 
 
 class LoopSpec(Strict):
@@ -78,8 +73,10 @@ class LoopSpec(Strict):
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
-    reviewers_may_edit: tuple[Annotated[str, Field(min_length=3, max_length=320, pattern="@")], ...] = ()
+    reviewers_may_edit: Addresses = ()
     """Addresses of people who may change the answers of others: their edits count at once, without an alert."""
+    adjudicators: Addresses = ()
+    """Addresses of people whose answer to an output is final; the newest one if several of them answered."""
     consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
     """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None
@@ -102,9 +99,7 @@ class LoopSpec(Strict):
     retrain: Retrain = Retrain()
     gate: GateSpec = GateSpec()
     examples: Examples | None = None
-    """Texts of examples for training a language model; None means that the only text is the prompt, and the label its
-    completion.
-    """
+    """Texts of examples for training a language model; None means the only text as prompt, the label as completion."""
     judge: JudgeSpec | None = None
     """Rules for the certificate of a judge; None if the outputs are not a judge's verdicts."""
     answer: tuple[str, ...] = ()

@@ -20,6 +20,17 @@ _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
+Addresses = tuple[Annotated[str, Field(min_length=3, max_length=320, pattern="@")], ...]
+"""Addresses of people, as Label Studio has them, in any case."""
+YOUNGER_KEYS = frozenset(
+    {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
+    | {"reviewers_may_edit", "adjudicators", "people"}
+)
+"""Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
+version of its spec at the next `labelloop migrate`.
+"""
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

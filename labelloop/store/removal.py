@@ -25,6 +25,7 @@ ROWS = {
     "promotions": "loop = %(loop)s",
     "version_descriptions": "version_id in (select id from model_versions where loop = %(loop)s)",
     "model_versions": "loop = %(loop)s",
+    "adjudications": "loop = %(loop)s",
     "answers": "loop = %(loop)s",
     "person_quality": "estimate_id in (select id from quality_estimates where loop = %(loop)s)",
     "quality_estimates": "loop = %(loop)s",

@@ -9,7 +9,7 @@ from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Failed
 from labelloop.labeling.form_xml import same_form, sent
 from labelloop.spec.loop import LoopSpec
-from sync.project.project import ML_TITLE, SAMPLING
+from sync.project.project import ML_TITLE, SAMPLING, SKIP_QUEUE
 
 MOST_ANNOTATORS = 10
 """Largest number of annotators of a task that a loop can ask for."""
@@ -48,6 +48,7 @@ def ours(spec: LoopSpec) -> dict[str, Any]:
         "show_collab_predictions": True,
         "show_overlap_first": False,
         "annotator_evaluation_enabled": False,
+        "skip_queue": SKIP_QUEUE,
         "enable_empty_annotation": empty_is_an_answer(spec.config),
     }
 

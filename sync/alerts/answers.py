@@ -26,7 +26,7 @@ from labelloop.store.database import Conn
 from labelloop.store.tables import feedback as feedback_store
 
 SPEC_DECIDES = "loop.yaml"
-"""The name under which an edit is accepted that `reviewers_may_edit` allows."""
+"""The name under which an edit is accepted that `reviewers_may_edit` or `adjudicators` allows."""
 AT_ONCE = timedelta(seconds=1)
 """Label Studio stores a change of an annotation and that of its task within this time."""
 
@@ -44,15 +44,16 @@ def watch_answers(
         return
     emails = _emails(conn, instance, users)
     by_id = {task.id: task for task in tasks}
-    may_edit = {email.lower() for email in spec.reviewers_may_edit}
+    may_edit = {email.lower(): "`reviewers_may_edit` allows this person's edits" for email in spec.reviewers_may_edit}
+    may_edit |= {email.lower(): "`adjudicators` has this person, whose answer is final" for email in spec.adjudicators}
     for version in suspects:
         if version.deleted:
             _watch_deletion(conn, spec, instance, version, by_id.get(version.task_id), emails)
         elif (kind := kind_of(version)) is not None:
             person = person_words(version.updated_by, emails)
             fact = _fact(spec, instance, version, kind, version.updated_by, person)
-            if kind == AlertKind.EDITED and person is not None and person.lower() in may_edit:
-                rows.record(conn, spec.name, fact, SPEC_DECIDES, "`reviewers_may_edit` allows this person's edits")
+            if kind == AlertKind.EDITED and person is not None and (why := may_edit.get(person.lower())):
+                rows.record(conn, spec.name, fact, SPEC_DECIDES, why)
                 continue
             alert_id = rows.open_(conn, spec.name, fact)
             deciding.cover(conn, spec.name, alert_id, kind, [version.seq], ask=False)

@@ -21,7 +21,8 @@ from labelloop.store.database import Database
 from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
 from sync.alerts.form import look_at_form
-from sync.project import signposts
+from sync.project import adjudicating, signposts
+from sync.project.asks import ask_as_many
 from sync.project.examples import of_loop
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 CREATION_GRACE_S = 30.0
 """Seconds within which a creation may still take effect after its reply was lost."""
 SAMPLING = "Uncertainty sampling"
+SKIP_QUEUE = "REQUEUE_FOR_OTHERS"
+"""A skip is the person's: the task is served to others, and to this person never again."""
 ML_TITLE = "labelloop"
 DISCONNECTED = "DI"
 """Label Studio's state of an ML backend that does not answer."""
@@ -67,7 +70,8 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     """
     row = _find_or_create(database, gateway, spec)
     project = check_is_ours(gateway, row)
-    project = apply_spec(database, gateway, project, spec, row)
+    project = ask_as_many(database, gateway, spec, apply_spec(database, gateway, project, spec, row))
+    adjudicating.keep_tab(database, gateway, spec, row)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
@@ -104,6 +108,7 @@ def _create(database: Database, gateway: Gateway, row: LoopProject, spec: LoopSp
             label_config=sent(spec.labels_xml),
             sampling=SAMPLING,
             maximum_annotations=spec.overlap,
+            skip_queue=SKIP_QUEUE,
             show_collab_predictions=True,
             enable_empty_annotation=empty_is_an_answer(spec.config),
             model_version=row.model_version,
@@ -145,6 +150,7 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
         "show_collab_predictions": (project.shows_predictions, True),
         "show_overlap_first": (project.overlap_first, False),
         "annotator_evaluation_enabled": (project.evaluates_people, False),
+        "skip_queue": (project.skip_queue, SKIP_QUEUE),
     }
     if changes := _changes(wanted):
         project = gateway.update_project(project.id, **changes)
@@ -157,11 +163,8 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
 
 
 def apply_spec(database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject) -> Project:
-    """Update the project's form, its texts and its number of annotators to those of the spec."""
-    wanted = {
-        "maximum_annotations": (project.overlap, spec.overlap),
-        "enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config)),
-    }
+    """Update the project's form and its texts to those of the spec."""
+    wanted = {"enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config))}
     words, written = _words(database, row, spec)
     changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}
     if not same_form(spec.labels_xml, project.labels_xml):
@@ -233,14 +236,8 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
     if not settings.backend_password:
         return True
     url = settings.backend_url.rstrip("/")
-    fields = {
-        "url": url,
-        "title": ML_TITLE,
-        "is_interactive": False,
-        "auth_method": "BASIC_AUTH",
-        "basic_auth_user": settings.backend_user,
-        "basic_auth_pass": settings.backend_password,
-    }
+    fields = {"url": url, "title": ML_TITLE, "is_interactive": False, "auth_method": "BASIC_AUTH"}
+    fields |= {"basic_auth_user": settings.backend_user, "basic_auth_pass": settings.backend_password}
     standing = [backend for backend in gateway.ml_backends(project.id) if backend.title == ML_TITLE]
     here = [backend for backend in standing if backend.url.rstrip("/") == url]
     for backend in standing:

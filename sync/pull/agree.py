@@ -8,13 +8,14 @@ from uuid import UUID
 
 import numpy as np
 
-from labelloop.answers.consensus import consensus, wants_more, weighed
+from labelloop.answers.consensus import adjudicated, consensus, needed, wants_more, weighed
 from labelloop.answers.crowdlab import Weights
 from labelloop.answers.dawid_skene import Floats, Quality, newcomers
 from labelloop.answers.feedback import Answer
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.opinions import CROWDLAB, MAJORITY
 from labelloop.store.database import Conn
+from labelloop.store.opinions import adjudicated as adjudicated_answers
 from labelloop.store.opinions import estimates, further, learned
 from labelloop.store.tables import feedback as feedback_store
 
@@ -55,20 +56,29 @@ def ask_in_s(conn: Conn, spec: LoopSpec) -> float:
     return max(ASK_IN_S, S_PER_CELL * answers * len(spec.labels))
 
 
-def agree(conn: Conn, by: Judging, output_ids: Sequence[UUID]) -> dict[UUID, Answer | None]:
-    """Return the answer of each of these outputs; None before enough people have answered."""
+def agree(conn: Conn, by: Judging, before: Mapping[UUID, int]) -> dict[UUID, Answer | None]:
+    """Return the answer of each of these outputs; None before enough people have answered.
+
+    `before`: the number of people behind the newest answer of each output, 0 if it has none.
+    """
     spec = by.spec
-    said = feedback_store.labels(conn, output_ids)
+    said = feedback_store.labels(conn, list(before))
+    final = adjudicated_answers.words(conn, list(before), spec.adjudicators) if spec.adjudicators else {}
+    found: dict[UUID, Answer | None] = {
+        id_: adjudicated(word.reviewer_id, word.label, [label for _, label in said[id_]]) for id_, word in final.items()
+    }
+    rest = {id_: answers for id_, answers in said.items() if id_ not in found}
+    least = {id_: needed(spec.overlap, before[id_]) for id_ in rest}
     if by.quality is None:
-        return {
-            id_: consensus([label for _, label in answers], spec.overlap, spec.config.answer, spec.tolerance)
-            for id_, answers in said.items()
+        return found | {
+            id_: consensus([label for _, label in answers], least[id_], spec.config.answer, spec.tolerance)
+            for id_, answers in rest.items()
         }
     number = None if by.estimate is None else by.estimate.id
-    also = _with_learner(conn, by.spec, by.estimate, said)
-    return {
-        id_: weighed(answers, spec.overlap, by.quality, estimate=number, also=also.get(id_))
-        for id_, answers in said.items()
+    also = _with_learner(conn, by.spec, by.estimate, rest)
+    return found | {
+        id_: weighed(answers, least[id_], by.quality, estimate=number, also=also.get(id_))
+        for id_, answers in rest.items()
     }
 
 

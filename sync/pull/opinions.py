@@ -24,13 +24,13 @@ from labelloop.outputs.output import OutputState
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.opinions import CROWDLAB, MAJORITY, SURE
 from labelloop.store.database import Conn, Database
-from labelloop.store.opinions import estimates, further, learned
+from labelloop.store.opinions import adjudicated, estimates, further, learned
 from labelloop.store.opinions.further import Asked
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import doubts, jobs, projects
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
-from sync.pull.agree import agree, ask_further, judging
+from sync.pull.agree import agree, ask_further, judging, weighs
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Settled:
     asked: int = 0
     """Items that one more person is asked about."""
     released: int = 0
-    """Items that nobody else is asked about any more."""
+    """Items that nobody else is asked about any more, since an answer holds or has enough opinions now."""
 
 
 def settle_opinions(database: Database, spec: LoopSpec) -> Settled:
@@ -56,18 +56,21 @@ def settle_opinions(database: Database, spec: LoopSpec) -> Settled:
         projects.lock_hop(conn, spec.name, "answers")
 
         # gather
-        rows = further.all_(conn, spec.name)
-        now = agree(conn, judging(conn, spec), [row.output_id for row in rows])
+        only = None if weighs(spec) else further.affected(conn, spec.name, spec.adjudicators)
+        rows = further.all_(conn, spec.name, only)
+        now = agree(conn, judging(conn, spec), {row.output_id: row.answer.reviewers for row in rows})
 
         # decide
         sure = SURE if spec.opinions is None else spec.opinions.enough
         changed = [
             (row.output_id, said)
             for row in rows
-            if (said := now[row.output_id]) is not None and unsettles(row.answer, said, sure)
+            if (said := now[row.output_id]) is not None
+            and (not row.answer.reviewers or unsettles(row.answer, said, sure))
         ]
         current = {row.output_id: row.answer for row in rows if row.answer.reviewers} | dict(changed)
         released = [row for row in rows if _is_released(spec, row, current.get(row.output_id))]
+        complete = [row for row in rows if _is_complete(spec, row, current.get(row.output_id))]
         settled = {row.output_id for row in released}
         wanting = {row.output_id: current.get(row.output_id) for row in rows if _may_be_asked(row)}
 
@@ -76,14 +79,16 @@ def settle_opinions(database: Database, spec: LoopSpec) -> Settled:
         doubts.forget(conn, [output_id for output_id, _ in changed])
         _release(conn, released)
         before = {row.output_id for row in rows if row.state == OutputState.IN_REVIEW} - settled
-        asked = ask_further(conn, spec, wanting) - before
+        waiting = ask_further(conn, spec, wanting)
+        asked, done = waiting - before, [row for row in complete if row.output_id not in waiting]
+        _close(conn, done)
         if asked:
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
-        if asked or released:
+        if asked or released or done:
             jobs.ask(conn, jobs.PUSH, spec.name)
         if changed:
             jobs.ask_for_more(conn, spec)
-    found = Settled(number, len(changed), len(asked), len(released))
+    found = Settled(number, len(changed), len(asked), len(released) + len(done))
     if found != Settled():
         logger.info("opinions", extra={"loop": spec.name, "report": found})
     return found
@@ -144,6 +149,13 @@ def _may_be_asked(row: Asked) -> bool:
     return row.askable and row.state in (OutputState.ANSWERED, OutputState.IN_REVIEW)
 
 
+def _is_complete(spec: LoopSpec, row: Asked, answer: Answer | None) -> bool:
+    """Whether an open item has all the answers that it needs, by a change of the loop's rule or of its adjudicators."""
+    if answer is None or row.state != OutputState.IN_REVIEW:
+        return False
+    return answer.adjudicator is not None or row.given >= max(row.overlap, spec.overlap)
+
+
 def _is_released(spec: LoopSpec, row: Asked, answer: Answer | None) -> bool:
     """Whether an item waits for one more opinion that the rule does not want any more."""
     waits = row.state == OutputState.IN_REVIEW and row.overlap > row.given >= spec.overlap
@@ -155,6 +167,11 @@ def _is_released(spec: LoopSpec, row: Asked, answer: Answer | None) -> bool:
 
 def _release(conn: Conn, rows: Sequence[Asked]) -> None:
     """Ask nobody else about these items, whose answers hold."""
-    ids: list[UUID] = [row.output_id for row in rows]
     further.release(conn, {row.output_id: row.given for row in rows})
+    _close(conn, rows)
+
+
+def _close(conn: Conn, rows: Sequence[Asked]) -> None:
+    ids: list[UUID] = [row.output_id for row in rows]
     direct.close(conn, output_store.set_state(conn, ids, [OutputState.IN_REVIEW], OutputState.ANSWERED, None))
+    adjudicated.close(conn, ids)

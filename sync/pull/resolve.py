@@ -21,6 +21,7 @@ from labelloop.queue.prelabel import prelabel_result
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.opinions import adjudicated
 from labelloop.store.people import decisions
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import annotations as annotation_store
@@ -71,10 +72,10 @@ def resolve(
     _store_read(conn, spec, instance, list(read), feedback, not_read, known)
 
     # decide
-    agreed = agree(conn, judging(conn, spec), list(read))
+    agreed = agree(conn, judging(conn, spec), {output.id: output.reviewers or 0 for output in outputs})
     changed = [(output.id, agreed[output.id] or NO_ANSWER) for output in outputs if _differs(output, agreed[output.id])]
     # An output that one more person is asked about waits for that answer; until then the first answer holds.
-    complete = {output.id for output in outputs if _complete(agreed[output.id], output.overlap)}
+    complete = {output.id for output in outputs if _complete(spec, output, agreed[output.id])}
     wait = ask_further(conn, spec, {id_: answer for id_, answer in agreed.items() if id_ in complete})
     done = [output.id for output in outputs if output.id in complete and output.id not in wait]
     has_task = {output.id for output in outputs if output.shown is not None}
@@ -146,6 +147,7 @@ def _store_answers(
     feedback_store.answer(conn, spec.name, changed)
     doubts.forget(conn, [output_id for output_id, _ in changed])
     direct.close(conn, output_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None))
+    adjudicated.close(conn, done)
     reason = "an answer was taken back, or cannot be read"
     if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
@@ -247,8 +249,13 @@ def _preselected(spec: LoopSpec, output: Reviewed) -> list[Any]:
     return [] if output.shown is None else prelabel_result(spec, output.shown)
 
 
-def _complete(answer: Answer | None, overlap: int) -> bool:
-    return answer is not None and answer.reviewers >= overlap
+def _complete(spec: LoopSpec, output: Reviewed, answer: Answer | None) -> bool:
+    """Whether nobody else has to answer. An answered output stays so if `overlap` of the loop grows."""
+    if answer is None or answer.adjudicator is not None:
+        return answer is not None
+    return answer.reviewers >= (
+        output.overlap if output.state == OutputState.ANSWERED else max(output.overlap, spec.overlap)
+    )
 
 
 def _differs(output: Reviewed, answer: Answer | None) -> bool:
@@ -258,5 +265,7 @@ def _differs(output: Reviewed, answer: Answer | None) -> bool:
     if output.answered is None:
         return answer is not None
     now = answer or NO_ANSWER
-    before = (output.answer, output.agreement, output.reviewers or 0)
-    return before != (now.label, now.agreement, now.reviewers) or (output.certainty is None) != (now.certainty is None)
+    before = (output.answer, output.agreement, output.reviewers or 0, output.adjudicator)
+    if before != (now.label, now.agreement, now.reviewers, now.adjudicator):
+        return True
+    return (output.certainty is None) != (now.certainty is None)

@@ -21,8 +21,11 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
+from sync.project import adjudicating
+from sync.project.asks import ask_as_many, is_told
 from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
+from sync.pull.opinions import settle_opinions
 from sync.pull.pull import catch_up
 from sync.push.assign import assign
 from sync.push.batches import PushReport, put_back, settle
@@ -60,8 +63,13 @@ def push(
     checked = cache(partial(_check, database, gateway, spec, project))
     if check and not is_new:
         checked()
+    if not is_told(database, spec):
+        settle_opinions(database, spec)
+        ask_as_many(database, gateway, spec, gateway.project(project.id))
     reopen(database, gateway, spec, project)
     close(database, gateway, spec, project)
+    if spec.adjudicators:
+        adjudicating.keep_tab(database, gateway, spec, project)
     report = over_budget + settle(database, gateway, project, settings.push_grace_s)
     renew = partial(prelabel, database, gateway, spec, project, settings.push_grace_s, checked)
     renewed, failure = _try(renew)

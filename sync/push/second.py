@@ -1,6 +1,6 @@
 """Second opinions: ask one more person about the most doubtful answers, and about answers that cannot be read.
 
-The opposite too: a task that was answered elsewhere is not served any more.
+The opposite too: a task that was answered elsewhere, or by an adjudicator, is not served any more.
 
 Both are stored before Label Studio is told. Whether Label Studio knows is read from its tasks: the next push repeats
 what was lost, or undone by a change of the whole project. Telling it twice has the effect of telling it once.
@@ -63,16 +63,20 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
 
 
 def close(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
-    """Have Label Studio serve no task that was answered elsewhere, and serve it again if the answer was taken back.
+    """Have Label Studio serve no task that was answered elsewhere or by an adjudicator, and serve it again if that
+    answer was taken back.
 
     The task stays in the project, marked as done, with the annotations that it has.
     """
     with database.transaction() as conn:
-        rows = direct.to_tell(conn, spec.name)
+        rows = direct.to_tell(conn, spec.name, spec.overlap)
     there = gateway.opinions(project.id, [row.label_studio_id for row in rows]) if rows else {}
     for row in rows:
         if row.label_studio_id in there:
-            gateway.reopen_task(row.label_studio_id, there[row.label_studio_id][0], done=row.answered)
+            # Label Studio serves a task again that fewer people than its number have answered, at its next annotation.
+            given = there[row.label_studio_id][1]
+            people = max(1, given) if row.answered else row.wanted
+            gateway.reopen_task(row.label_studio_id, people, done=row.answered)
         with database.transaction() as conn:
             direct.told(conn, row.output_id, answered=row.answered)
 

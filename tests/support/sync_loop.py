@@ -27,6 +27,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, outputs, projects
+from sync.project.project import ensure_project
 from sync.pull.pull import pull
 from sync.pull.take_in import PullReport
 from sync.push.batches import PushReport
@@ -76,6 +77,10 @@ class SyncLoop:
     ) -> PushReport:
         settings = replace(self.settings, **changes)
         return push(self.database, gateway or self.gateway, self.spec, settings, check=check, at_least=at_least)
+
+    def connect(self) -> None:
+        """Compare the project with the loop's spec, as the worker does now and then."""
+        ensure_project(self.database, self.gateway, self.spec, self.settings)
 
     def pull(self, **how: Any) -> PullReport:
         return pull(self.database, self.gateway, self.spec, **how)
@@ -148,6 +153,13 @@ class Recorder(Gateway):
     def update_project(self, project_id: ProjectId, **fields: Any) -> Any:
         self.updates.append(fields)
         return super().update_project(project_id, **fields)
+
+
+def change(loop: SyncLoop, **spec: Any) -> None:
+    """Change the loop's spec, as after a change of loop.yaml."""
+    loop.spec = loop.spec.model_copy(update=spec)
+    with loop.database.transaction() as conn:
+        loops.register(conn, loop.spec)
 
 
 def region(label: str) -> list[Row]:

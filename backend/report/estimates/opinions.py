@@ -12,8 +12,9 @@ from labelloop.gate import Accuracy
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.opinions import CROWDLAB, MAJORITY
 from labelloop.store.database import Conn
-from labelloop.store.opinions import counts
+from labelloop.store.opinions import counts, unsettled
 from labelloop.store.opinions.counts import Counted, GoldItem, Judged, Made
+from labelloop.store.opinions.unsettled import Unsettled
 from labelloop.store.questions import people as people_store
 from labelloop.store.questions.people import ReviewerWork
 from labelloop.store.tables import loops
@@ -22,6 +23,8 @@ LEAST_ON_GOLD = 2
 """People who must have answered a gold item before it can look wrong."""
 MOST_NAMED = 20
 """Gold items that the report names; it counts the others."""
+MOST_SKIPPED = 3
+"""Skipped items that a sentence names."""
 UNKNOWN = "Somebody who was deleted in Label Studio"
 
 
@@ -35,6 +38,8 @@ def opinions_report(conn: Conn, loop: str) -> Report:
 
     A row for each number of answers is in "numbers", with the keys of Counted. The mean of the clear answers' certainty
     is "certainty", None by majority.
+
+    The keys of open items that everybody has skipped or answered are "skipped", some of them if there are many.
 
     Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
     the items that people contradict. "sentences" say all of it. Shares are 0 to 1. Raises UsageError if there is no
@@ -52,6 +57,7 @@ def opinions_report(conn: Conn, loop: str) -> Report:
     gold, answered_gold = counts.contradicted_gold(conn, loop, LEAST_ON_GOLD), counts.answered_gold(conn, loop)
     found = {**_numbers(numbers), **_without_person(numbers, work)}
     people = _people(work, judged)
+    skipped = unsettled.skipped_by_all(conn, loop, spec.adjudicators, MOST_NAMED)
     return as_json(
         {
             "loop": loop,
@@ -61,12 +67,17 @@ def opinions_report(conn: Conn, loop: str) -> Report:
             **found,
             "estimate": None if made is None else made._asdict(),
             "people": people,
+            "skipped": [row.key for row in skipped],
             "gold": {
                 "answered": answered_gold,
                 "contradicted": len(gold),
                 "items": [{"key": one.key, "gold": one.gold, "said": dict(one.said)} for one in gold[:MOST_NAMED]],
             },
-            "sentences": [*_sentences(spec, found, made), *_gold_sentences(gold, answered_gold)],
+            "sentences": [
+                *_sentences(spec, found, made),
+                *filter(None, [_skipped(spec, skipped)]),
+                *_gold_sentences(gold, answered_gold),
+            ],
         }
     )
 
@@ -86,6 +97,11 @@ def waiting_for_nobody(conn: Conn, spec: LoopSpec) -> str | None:
     """Return the sentence about items that wait for a person who is not there; None if there are none."""
     numbers = counts.by_number(conn, spec.name)
     return next(iter(_waiting(conn, spec, numbers, sum(row.asked for row in numbers))), None)
+
+
+def skipped_by_all(conn: Conn, spec: LoopSpec) -> str | None:
+    """Return the sentence about open items that everybody skipped; None if there are none."""
+    return _skipped(spec, unsettled.skipped_by_all(conn, spec.name, spec.adjudicators, MOST_NAMED))
 
 
 def _waiting(conn: Conn, spec: LoopSpec, numbers: Sequence[Counted], asked: int) -> list[str]:
@@ -173,6 +189,7 @@ def _sentences(spec: LoopSpec, found: dict[str, Any], made: Made | None) -> list
         sentences.append(
             f"People do not agree on {_items(found['unclear'])}: there is no answer, and no model learns from "
             f"{'it' if found['unclear'] == 1 else 'them'}."
+            + (" Adjudicators find them in the tab Adjudicate." if spec.adjudicators else "")
         )
     if spec.consensus == MAJORITY:
         sentences.append("Each person's answer counts the same (consensus: majority).")
@@ -200,6 +217,21 @@ def _alone(found: Mapping[str, int]) -> list[str]:
         f"({found['persons']}): let somebody else work in the project in Label Studio, or lower opinions.most."
     )
     return [words]
+
+
+def _skipped(spec: LoopSpec, rows: Sequence[Unsettled]) -> str | None:
+    if not rows:
+        return None
+    n, named = len(rows), ", ".join(row.key for row in rows[:MOST_SKIPPED])
+    many = "or more " if n == MOST_NAMED else ""
+    rest = f" and {n - MOST_SKIPPED} others" if n > MOST_SKIPPED else ""
+    way = (
+        "Adjudicators find them in the tab Adjudicate" if spec.adjudicators else "Let somebody else work in the project"
+    )
+    return (
+        f"{_items(n)} {many}wait{'s' if n == 1 else ''}, and everybody at work has skipped or answered "
+        f"{'it' if n == 1 else 'them'}: {named}{rest}. {way}, or answer over HTTP."
+    )
 
 
 def _settled(found: dict[str, Any]) -> str:

@@ -49,7 +49,10 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
     of: dict[Hashable, UUID] = {row: one.ids[0] for one in everybody for row in one.ids}
     rows = [row._replace(person=of[row.person]) for row in evidence.said(conn, loop) if row.person in of]
     comparable = metric_of(spec.config.answer) == "accuracy"
-    seen = rows if comparable else [_without_labels(row) for row in rows]
+    addresses = {address.lower() for address in spec.adjudicators}
+    final = {one.ids[0] for one in everybody if (one.login or "").lower() in addresses}
+    # An adjudicator sees what people differ on alone, with their answers: that measures nobody.
+    seen = [row if comparable else _without_labels(row) for row in rows if row.person not in final]
     watched, answers = flags.watch(seen, spec.overlap), by_person(seen)
     matrices, made = evidence.confusions(conn, loop), decisions.list_(conn, loop)
     assigned, people = Assigned(conn, spec, now), []

@@ -45,7 +45,11 @@ def foreign(seen: Seen, conn: Conn, loop: Loop) -> None:
         {
             "loop": loop.name,
             "instance": loop.instance,
-            "may_edit": [str(email).lower() for email in loop.spec.get("reviewers_may_edit") or ()],
+            "may_edit": [
+                str(email).lower()
+                for key in ("reviewers_may_edit", "adjudicators")
+                for email in loop.spec.get(key) or ()
+            ],
         },
     )
     for row in rows:

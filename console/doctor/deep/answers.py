@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from console.doctor.deep.places import Loop
-from console.doctor.deep.postgres import Conn, Row, counting, stream
+from console.doctor.deep.postgres import Conn, Row, counting, is_there, stream
 from console.doctor.deep.readings import Form, form, over_http
 from console.doctor.deep.seen import Seen
 
@@ -93,11 +93,19 @@ def _without(seen: Seen, conn: Conn, loop: Loop) -> None:
 
 def answers(seen: Seen, conn: Conn, loop: Loop) -> None:
     read = form(loop.labels_xml, loop.spec.get("answer") or ())
+    known = is_there(conn, "adjudications")
+    final = "exists (select from adjudications j where j.answer_seq = a.seq)" if known else "false"
+    forgotten = """r.forgotten_at is not null and exists (
+                    select from adjudications j where j.output_id = o.id and j.reviewer_id = r.id)"""
     rows = stream(
         conn,
-        """
-        select o.id, o.key, o.state::text, a.seq, a.label, a.agreement, a.reviewers,
-            coalesce(f.labels, '{}') as labels, exists (select from repeats r where r.output_id = o.id) as repeats
+        f"""
+        select o.id, o.key, o.state::text, a.seq, a.label, a.agreement, a.reviewers, {final} as final, (
+                select w.label from feedback w join reviewers r on r.id = w.reviewer_id
+                where w.model_output_id = o.id and w.label is not null and cardinality(%(adjudicators)s::text[]) > 0
+                and (lower(r.email) = any(%(adjudicators)s) or {forgotten if known else "false"})
+                order by w.updated_at desc, w.reviewer_id limit 1) as word,
+            coalesce(f.labels, '{{}}') as labels, exists (select from repeats r where r.output_id = o.id) as repeats
         from outputs o left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a on true left join lateral (
@@ -105,7 +113,7 @@ def answers(seen: Seen, conn: Conn, loop: Loop) -> None:
         ) f on true
         where o.loop = %(loop)s and (a.seq is not null or f.labels is not null or o.state = 'answered')
         """,
-        {"loop": loop.name},
+        {"loop": loop.name, "adjudicators": [str(one).lower() for one in loop.spec.get("adjudicators") or ()]},
     )
     for row in rows:
         if not seen.told(row["id"]) and not row["repeats"] and (says := _not_agreed(row, loop, read)):
@@ -119,6 +127,9 @@ def _not_agreed(row: Row, loop: Loop, read: Form | None) -> str:
     label, enough = row["label"], len(said) >= int(loop.spec.get("overlap") or 1)
     if row["state"] == "answered" and not (row["seq"] and row["reviewers"]):
         return "it is answered and has no answer"
+    if row["word"] is not None or row["final"]:
+        right = row["final"] and row["word"] == label and row["reviewers"] == len(said)
+        return "" if right else "its answer is not that of the adjudicator"
     if label is None:
         one = len(set(clear)) == 1 and len(clear) == len(said)
         by_most = loop.spec.get("consensus", "majority") == "majority"

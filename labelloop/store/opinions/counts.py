@@ -22,7 +22,7 @@ class Counted(NamedTuple):
     unclear: int
     """Items whose people do not agree, and nobody else is asked. Items that wait for the first people are left out."""
     certainty: float | None
-    """Mean certainty of the clear answers, 0 to 1; None if none has one."""
+    """Mean certainty of the clear answers on which people agreed, 0 to 1; None if none has one."""
 
 
 class GoldItem(NamedTuple):
@@ -63,11 +63,13 @@ def by_number(conn: Conn, loop: str) -> list[Counted]:
         select f.n as answers, count(*) as items, count(a.label) as clear,
             count(*) filter (where w.asked) as asked,
             count(*) filter (where a.reviewers > 0 and a.label is null and not w.asked) as unclear,
-            avg(a.certainty) filter (where a.label is not null) as certainty
+            avg(a.certainty) filter (where a.label is not null and not a.adjudicated) as certainty
         from (
             select model_output_id as id, count(*) as n from feedback group by 1
         ) f join outputs o on o.id = f.id left join tasks t on t.output_id = o.id left join lateral (
-            select label, reviewers, certainty from answers where output_id = o.id order by seq desc limit 1
+            select label, reviewers, certainty, exists (
+                select from adjudications where answer_seq = seq) as adjudicated
+            from answers where output_id = o.id order by seq desc limit 1
         ) a on true cross join lateral (
             select o.state = 'in_review' and coalesce(t.overlap, 0) > f.n and a.reviewers is not null as asked
         ) w

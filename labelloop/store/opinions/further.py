@@ -8,8 +8,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.answers.feedback import Answer
-from labelloop.store.database import Conn
+from labelloop.queue.tasks import Asking
+from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables import tasks as task_store
+from labelloop.store.tables.unreadable import MORE
 
 WANTED = "one more opinion is wanted"
 """Reason of an output's state while a further opinion is asked for."""
@@ -37,6 +39,7 @@ def all_(conn: Conn, loop: str, only: Sequence[UUID] | None = None) -> list[Aske
     rows = conn.execute(
         """
         select o.id, a.label, a.agreement, coalesce(a.reviewers, 0) as reviewers, a.certainty, a.estimate_id, f.given,
+            (select reviewer_id from adjudications where answer_seq = a.seq) as adjudicator,
             o.state::text, coalesce(t.overlap, 0) as overlap,
             t.output_id is not null and o.lane <> 'gold' and not t.elsewhere as askable,
             o.lane = 'rule' and not o.holdout as learner
@@ -53,7 +56,14 @@ def all_(conn: Conn, loop: str, only: Sequence[UUID] | None = None) -> list[Aske
     return [
         Asked(
             row["id"],
-            Answer(row["label"], row["agreement"], row["reviewers"], row["certainty"], row["estimate_id"]),
+            Answer(
+                row["label"],
+                row["agreement"],
+                row["reviewers"],
+                row["certainty"],
+                row["estimate_id"],
+                row["adjudicator"],
+            ),
             row["given"],
             row["state"],
             row["overlap"],
@@ -67,13 +77,15 @@ def all_(conn: Conn, loop: str, only: Sequence[UUID] | None = None) -> list[Aske
 def room(conn: Conn, loop: str, first: int, budget: float | None) -> float:
     """Return how many further opinions the budget leaves: infinity without a budget, and never below 0.
 
-    An item counts once somebody has answered it, with the answers that it has or will have.
+    An item counts once somebody has answered it, with the answers that it has or will have: an answered one gets no
+    more if `first`, the loop's overlap, grows.
     """
     if budget is None:
         return math.inf
     row = conn.execute(
         """
-        select count(*) as items, coalesce(sum(greatest(f.given, t.overlap, %(first)s)), 0) as asked
+        select count(*) as items, coalesce(sum(greatest(
+            f.given, case when o.state = 'in_review' then greatest(t.overlap, %(first)s) end)), 0) as asked
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as given from feedback where model_output_id = t.output_id
         ) f
@@ -85,18 +97,40 @@ def room(conn: Conn, loop: str, first: int, budget: float | None) -> float:
     return float(max(0, math.floor(budget * row["items"] + 1e-9) - int(row["asked"])))
 
 
-def any_waits(conn: Conn, loop: str) -> bool:
-    """Return whether a task waits for more people than the loop asks about each."""
-    row = conn.execute(
-        """
-        select exists (
-            select from tasks t join outputs o on o.id = t.output_id
-            where t.loop = %(loop)s and t.overlap > 1 and o.state = 'in_review') as found
+def asking(conn: Conn, loop: str, overlap: int) -> list[Asking]:
+    """Return the tasks that people answer or have answered, and adopted ones that wait; `overlap`: the loop's."""
+    cursor = rows_of(conn, Asking)
+    return cursor.execute(
+        f"""
+        select t.label_studio_id, o.state = 'answered' as answered, greatest(t.overlap, %(overlap)s) + {MORE} as wanted
+        from tasks t join outputs o on o.id = t.output_id join projects p on p.loop = t.loop
+        where t.loop = %(loop)s and t.instance = p.instance and o.state in ('in_review', 'answered')
+        union all
+        select d.label_studio_id, false, %(overlap)s
+        from adopted_tasks d join projects p on p.loop = d.loop and p.instance = d.instance
+        where d.loop = %(loop)s and not exists (select from tasks t where t.output_id = d.output_id)
+        order by 1
         """,
-        {"loop": loop},
-    ).fetchone()
-    assert row is not None
-    return bool(row["found"])
+        {"loop": loop, "overlap": overlap},
+    ).fetchall()
+
+
+def affected(conn: Conn, loop: str, adjudicators: Sequence[str]) -> list[UUID]:
+    """Return the outputs with answers of people that a change of `overlap`, `opinions` or `adjudicators` may settle.
+
+    These are open ones, and those that an adjudicator answers or has adjudicated.
+    """
+    rows = conn.execute(
+        """
+        select distinct o.id from feedback f join outputs o on o.id = f.model_output_id
+        join reviewers r on r.id = f.reviewer_id
+        where o.loop = %(loop)s and (o.state = 'in_review' or lower(r.email) = any(%(adjudicators)s))
+        union
+        select output_id from adjudications where loop = %(loop)s
+        """,
+        {"loop": loop, "adjudicators": [address.lower() for address in adjudicators]},
+    )
+    return [row["id"] for row in rows]
 
 
 def ask(conn: Conn, wanted: Mapping[UUID, int]) -> None:

@@ -14,6 +14,7 @@ from labelloop.outputs.output import OutputState
 from labelloop.reading.ids import TaskId
 from labelloop.store.alerts.restoring import RESTORED
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.unreadable import MORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class OtherTask:
     output_id: UUID
     label_studio_id: TaskId
     answered: bool
+    wanted: int
+    """Number of people to ask while it is open."""
 
 
 def of_key(conn: Conn, loop: str, key: str) -> UUID | None:
@@ -222,18 +225,21 @@ def close(conn: Conn, output_ids: Sequence[UUID]) -> bool:
     )
 
 
-def to_tell(conn: Conn, loop: str) -> list[OtherTask]:
-    """Return the tasks that Label Studio serves although they are answered elsewhere, or hides although they wait."""
+def to_tell(conn: Conn, loop: str, overlap: int) -> list[OtherTask]:
+    """Return the tasks that Label Studio serves although they are answered elsewhere or by an adjudicator, or hides
+    although they wait. `overlap`: the loop's.
+    """
     cursor = rows_of(conn, OtherTask)
     return cursor.execute(
-        """
-        select t.output_id, t.label_studio_id, o.state = 'answered' as answered
+        f"""
+        select t.output_id, t.label_studio_id, o.state = 'answered' as answered,
+            greatest(t.overlap, %(overlap)s) + {MORE} as wanted
         from tasks t join outputs o on o.id = t.output_id
         where t.loop = %(loop)s and (t.elsewhere or t.told)
         and (o.state = 'answered' and not t.told or o.state = 'in_review' and t.told)
         order by t.label_studio_id
         """,
-        {"loop": loop},
+        {"loop": loop, "overlap": overlap},
     ).fetchall()
 
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from labelloop.store.database import Conn
 
 APPEND_ONLY = (
+    "adjudications",
     "annotation_versions",
     "answers",
     "decisions",

@@ -192,12 +192,16 @@ def _names(conn: Conn, entries: Sequence[Entry]) -> dict[str, str]:
         from annotation_versions v join reviewers p
         on p.instance = v.instance and p.label_studio_user_id = v.updated_by where v.seq::text = any(%(versions)s)
         union all
+        select 'adjudications/' || j.answer_seq, coalesce(p.email, p.name)
+        from adjudications j join reviewers p on p.id = j.reviewer_id where j.answer_seq::text = any(%(adjudications)s)
+        union all
         select 'label of feedback/' || id, label from feedback where id::text = any(%(feedback)s)
         union all
         select 'outputs/' || id, key from outputs where id::text = any(%(outputs)s)
         """,
         {
             "answers": keys.get("answers", []),
+            "adjudications": keys.get("adjudications", []),
             "feedback": keys.get("feedback", []),
             "versions": keys.get("annotation_versions", []),
             "outputs": keys.get("outputs", []),

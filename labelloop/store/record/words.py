@@ -82,6 +82,8 @@ def _said(what: str, key: str, operation: str, before: Facts, after: Facts, name
         if not after["agreed"]:
             return "there is no clear answer"
         return f"the answer is {name or 'a label'}, by {_people(after['reviewers'])}"
+    if what == "adjudications" and is_new:
+        return f"adjudicated by {name or 'an adjudicator'}: the answer is final"
     if what == "repeats":
         return f"has the answer of output {after['original']}"
     if what == "outcomes" and is_new:

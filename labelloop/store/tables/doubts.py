@@ -48,8 +48,8 @@ class Undoubted(NamedTuple):
 def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
     """Return the answered tasks to ask once more, the most doubtful first.
 
-    It leaves out tasks that were asked twice already, gold items, and hold-out items, because they judge the version
-    that has the doubt.
+    It leaves out tasks that were asked twice already, adjudicated answers, gold items, and hold-out items, because
+    these judge the version that has the doubt.
     """
     cursor = rows_of(conn, Doubtful)
     return cursor.execute(
@@ -57,7 +57,8 @@ def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
         select d.output_id, o.key, d.doubt
         from doubts d join outputs o on o.id = d.output_id join tasks t on t.output_id = d.output_id
         where d.loop = %(loop)s and d.doubt >= %(least)s and o.state = 'answered' and t.overlap = 1
-        and o.lane not in ('holdout', 'gold')
+        and o.lane not in ('holdout', 'gold') and not exists (
+            select from adjudications j where j.answer_seq = (select max(seq) from answers where output_id = o.id))
         order by d.doubt desc, o.key limit %(limit)s
         """,
         {"loop": loop, "least": DOUBTFUL, "limit": limit},

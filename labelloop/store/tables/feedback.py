@@ -39,6 +39,8 @@ class Reviewed:
     blind: bool
     """Whether its task shows no prelabel."""
     certainty: float | None
+    adjudicator: UUID | None
+    """The adjudicator whose answer it is; None if people agreed on it."""
 
     @property
     def shown(self) -> Prelabelled | None:
@@ -102,6 +104,7 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
         select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers, a.certainty,
+            (select reviewer_id from adjudications where answer_seq = a.seq) as adjudicator,
             exists (select from blind_tasks d where d.output_id = o.id) as blind
         from outputs o left join tasks t on t.output_id = o.id left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
@@ -225,8 +228,13 @@ def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> Non
     with conn.cursor() as cursor:
         cursor.executemany(
             """
-            insert into answers (output_id, loop, label, agreement, reviewers, certainty, estimate_id)
-            values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s, %(certainty)s, %(estimate)s)
+            with made as (
+                insert into answers (output_id, loop, label, agreement, reviewers, certainty, estimate_id)
+                values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s, %(certainty)s, %(estimate)s)
+                returning seq
+            )
+            insert into adjudications (answer_seq, output_id, loop, reviewer_id)
+            select seq, %(output)s, %(loop)s, %(adjudicator)s from made where %(adjudicator)s::uuid is not null
             """,
             [
                 {
@@ -237,6 +245,7 @@ def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> Non
                     "reviewers": said.reviewers,
                     "certainty": said.certainty,
                     "estimate": said.estimate,
+                    "adjudicator": said.adjudicator,
                 }
                 for output_id, said in answers
             ],

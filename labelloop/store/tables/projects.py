@@ -73,7 +73,7 @@ def replace(conn: Conn, loop: str, signing_key: bytes) -> None:
     conn.execute(
         """
         update projects set project_id = null, instance = gen_random_uuid(), signing_key = %(key)s,
-            creating_since = null, model_version = default, bookmark = null, swept_at = null
+            creating_since = null, model_version = default, bookmark = null, swept_at = null, asks = null
         where loop = %(loop)s
         """,
         {"loop": loop, "key": signing_key},
@@ -91,6 +91,17 @@ def set_model_version(conn: Conn, loop: str, version: str) -> None:
 def set_words(conn: Conn, loop: str, words: Mapping[str, str]) -> None:
     """Store the texts that labelloop wrote. If Label Studio's texts differ later, a person has changed them."""
     conn.execute("update projects set words = %(words)s where loop = %(loop)s", {"loop": loop, "words": Jsonb(words)})
+
+
+def asks(conn: Conn, loop: str) -> int | None:
+    """Return how many people Label Studio was told to ask about a task; None if it is not known."""
+    row = conn.execute("select asks from projects where loop = %(loop)s", {"loop": loop}).fetchone()
+    return None if row is None else row["asks"]
+
+
+def set_asks(conn: Conn, loop: str, people: int | None) -> None:
+    """Store how many people Label Studio asks about a task; None while that is being changed."""
+    conn.execute("update projects set asks = %(n)s where loop = %(loop)s", {"n": people, "loop": loop})
 
 
 def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:

@@ -78,7 +78,7 @@ def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
 def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
     """Open answered tasks again for a second opinion; return how many.
 
-    Tasks that are not answered, or were asked twice already, stay as they are.
+    Tasks that are not answered, were asked twice already or are adjudicated stay as they are.
     """
     lock(conn, output_ids)
     return conn.execute(
@@ -86,6 +86,8 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
         with reopened as (
             update outputs o set state = 'in_review', state_reason = 'a second opinion is wanted'
             from tasks t where t.output_id = o.id and t.overlap = 1 and o.id = any(%(ids)s) and o.state = 'answered'
+            and not exists (select from adjudications j where j.answer_seq = (
+                select max(seq) from answers where output_id = o.id))
             returning o.id
         )
         update tasks set overlap = 2 where output_id in (select id from reopened)

@@ -96,9 +96,9 @@ def test_the_open_task_of_an_answered_output_is_marked_for_the_next_push(desk: D
     assert desk.give("a", "anna").json["state"] == "answered"
     desk.annotate(other, 2, "cat", task_id=2)
     with desk.database.transaction() as conn:
-        assert [(row.label_studio_id, row.answered) for row in direct.to_tell(conn, "pets")] == [(1, True)]
+        assert [(row.label_studio_id, row.answered) for row in direct.to_tell(conn, "pets", 1)] == [(1, True)]
         direct.told(conn, one, answered=True)
-        assert direct.to_tell(conn, "pets") == []
+        assert direct.to_tell(conn, "pets", 1) == []
     assert desk.sql("select 1 from procrastinate_jobs where task_name = 'sync.push' and status = 'todo'")
 
 

@@ -7,7 +7,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from labelloop.spec.folder import parse
-from labelloop.spec.loop import YOUNGER_KEYS, LoopSpec
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import YOUNGER_KEYS
 from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, outputs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import numpy as np
 import pytest
 
 from benchmarks.promises.crowd import Crowd, arranged, asked, coverage, differing, half_width, majority, weighed
-from labelloop.answers.consensus import unsettles, wants_more
+from labelloop.answers.consensus import adjudicated, needed, unsettles, wants_more
 from labelloop.answers.feedback import Answer
 
 
@@ -83,3 +85,21 @@ def test_an_estimate_replaces_a_label_by_a_certain_one_only() -> None:
     assert not unsettles(before, Answer(None, None, 2, 0.5), 0.95), "a label is not taken away"
     assert unsettles(Answer(None, None, 2), Answer("dog", 0.5, 2, 0.6), 0.95)
     assert not unsettles(Answer(None, None, 2), Answer("dog", 0.5, 3, 0.6), 0.95), "a new opinion is the pull's"
+
+
+def test_an_adjudicators_answer_wants_no_more_and_a_change_of_adjudicators_unsettles() -> None:
+    mira = UUID(int=1)
+    final = adjudicated(mira, "eel", ["cat", "dog", "eel"])
+    assert final == Answer("eel", 1 / 3, 3, 1.0, adjudicator=mira)
+    assert not wants_more(final, 10, 0.95)
+    tie = Answer(None, None, 3)
+    assert (unsettles(tie, final, 0.95), unsettles(final, tie, 0.95), unsettles(final, final, 0.95)) == (
+        True,
+        True,
+        False,
+    )
+
+
+def test_a_larger_overlap_takes_no_answer_back() -> None:
+    assert [needed(2, before) for before in (0, 1, 2, 3)] == [2, 1, 2, 2]
+    assert needed(1, 3) == 1

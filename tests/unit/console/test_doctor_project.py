@@ -32,6 +32,7 @@ WELL = Project(
     overlap_first=False,
     evaluates_people=False,
     takes_empty=False,
+    skip_queue="REQUEUE_FOR_OTHERS",
 )
 
 

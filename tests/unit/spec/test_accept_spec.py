@@ -8,8 +8,9 @@ import json
 import pytest
 
 from labelloop.spec.folder import parse
-from labelloop.spec.loop import YOUNGER_KEYS, LoopSpec
+from labelloop.spec.loop import LoopSpec
 from labelloop.spec.mistakes import examine
+from labelloop.spec.sections import YOUNGER_KEYS
 from labelloop.store.promises.trials import basis
 
 LOOP = "feedback_loop:\n  trigger: model_confidence < 0.5\n  labels: [cat, dog]\n"

@@ -32,6 +32,7 @@ SETTINGS = st.fixed_dictionaries(
         "show_overlap_first": st.booleans(),
         "annotator_evaluation_enabled": st.booleans(),
         "enable_empty_annotation": st.booleans(),
+        "skip_queue": st.sampled_from(["REQUEUE_FOR_OTHERS", "REQUEUE_FOR_ME", "IGNORE_SKIPPED"]),
         "label_config": st.just(XML),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0038"
-down_revision = "0035"
+down_revision = "0037"
 SQL = """
     create table assignees (
         loop        text not null references loops,
