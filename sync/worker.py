@@ -35,6 +35,7 @@ from sync.project.project import ensure_project
 from sync.pull.agree import weighs
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
+from sync.pull.relabel import retell
 from sync.push.push import push
 from sync.record.seal import SEAL_EVERY_S, Sealer
 
@@ -133,6 +134,7 @@ class SyncJobs:
             if memory.form_is_wrong:
                 self._connect_at.pop(spec.name, None)  # the next push sends the loop's form
             if full:
+                retell(self.database, spec)
                 take_newcomers(self.database, self.gateway, spec, unshown=self._unshown.setdefault(spec.name, {}))
         except Exception as exc:
             self._memories.pop(spec.name, None)  # a job of a worker taken for dead may have failed at the same time

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import Former, Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean
@@ -43,7 +43,7 @@ SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 YOUNGER_KEYS = frozenset(
     {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
-    | {"reviewers_may_edit"}
+    | {"reviewers_may_edit", "former_labels"}
 )
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
@@ -84,13 +84,11 @@ class LoopSpec(Strict):
     opinions: Opinions | None = None
     """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
-    """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
-    """
+    """Largest distance at which two numbers count as the same answer; None means a twentieth of the range."""
     title: str = Field(default="", max_length=50)
     """Title of the project in Label Studio, 3 to 50 characters; "" means the loop's name."""
     description: str = Field(default="", max_length=500)
-    """Description in Label Studio's list of projects, in a sentence or two; "" means a hint on which buttons to press.
-    """
+    """Description in Label Studio's list of projects; "" means a hint on which buttons to press."""
     instruction: str = Field(default="", max_length=10_000)
     """Text that annotators read before they begin, plain or HTML; the hint on which buttons to press follows it."""
     queue: Queue = Queue()
@@ -110,6 +108,8 @@ class LoopSpec(Strict):
     """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""
     """The labeling config: labels.xml, or the form generated from `actions` if there is none."""
+    former_labels: dict[str, Former] = Field(default={})
+    """Labels that the loop had before, each with its end; `labelloop schema` decides it, and no file names it."""
 
     @field_validator("show")
     @classmethod
@@ -188,7 +188,7 @@ class LoopSpec(Strict):
 
     @property
     def config(self) -> LabelingConfig:
-        return LabelingConfig.parse(self.labels_xml, self.answer)
+        return LabelingConfig.parse(self.labels_xml, self.answer, self.former_labels)
 
     @property
     def asks_blind(self) -> bool:

@@ -22,6 +22,8 @@ from labelloop.spec.loop import LoopSpec, complete
 _EXAMPLES = {"accept": "{error: 0.05}", "judge": "{positive: pass}", "opinions": "{most: 3}"}
 """Sections that a person may take for a plain value, each with an example."""
 _LEARNER = re.compile(r"learner(?:\.\w+)*")
+OWN = {"name": "the folder", "labels_xml": "the folder", "former_labels": "labelloop schema"}
+"""Keys of a spec that loop.yaml must not have, with what gives each."""
 
 
 @dataclass(slots=True)
@@ -45,9 +47,9 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
         return found
     faults = [*document.faults]
     body = document.value
-    for own in ("name", "labels_xml"):
+    for own, giver in OWN.items():
         if own in body:
-            faults.append(document.error((own,), f"{own}: must not be set here: the folder gives it", at_key=True))
+            faults.append(document.error((own,), f"{own}: must not be set here: {giver} gives it", at_key=True))
             body = {key: value for key, value in body.items() if key != own}
     if isinstance(learner := body.get("learner"), str):  # `learner: none` is short for {name: none}
         body = {**body, "learner": {"name": learner}}
@@ -179,7 +181,7 @@ def _keys(path: Sequence[int | str]) -> list[str]:
             if known is None or (below := _section(known.annotation)) is None:
                 return []
             section = below
-    return [key for key in section.model_fields if section is not LoopSpec or key not in ("name", "labels_xml")]
+    return [key for key in section.model_fields if section is not LoopSpec or key not in OWN]
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel] | None:

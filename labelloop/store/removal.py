@@ -35,6 +35,7 @@ ROWS = {
     "exclusions": "loop = %(loop)s",
     "alerts": "loop = %(loop)s",
     "person_decisions": "loop = %(loop)s",
+    "label_changes": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",
