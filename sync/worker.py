@@ -33,6 +33,7 @@ from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
+from sync.pull.relabel import retell
 from sync.push.push import push
 from sync.record.seal import SEAL_EVERY_S, Sealer
 
@@ -131,6 +132,7 @@ class SyncJobs:
             if memory.form_is_wrong:
                 self._connect_at.pop(spec.name, None)  # the next push sends the loop's form
             if full:
+                retell(self.database, spec)
                 take_newcomers(self.database, self.gateway, spec, unshown=self._unshown.setdefault(spec.name, {}))
         except Exception as exc:
             self._memories.pop(spec.name, None)  # a job of a worker taken for dead may have failed at the same time

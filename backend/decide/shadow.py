@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, pool, shadow, verdicts
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import ItemToLabel
+from labelloop.versions.items import ItemToLabel, JudgedItem
 from labelloop.versions.runs import RetrainRun, RunStatus
 from labelloop.versions.version import VersionPair
 
@@ -120,11 +121,17 @@ def _verdicts(learner: Learner, rows: Sequence[ItemToLabel]) -> list[Verdict]:
     return found
 
 
+def _today(spec: LoopSpec, row: JudgedItem) -> JudgedItem:
+    """Return the item with predictions in the labels of today, which may have changed since they were made."""
+    today = spec.config.answer.today
+    return replace(row, champion_label=today(row.champion_label), challenger_label=today(row.challenger_label))
+
+
 def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path | None) -> None:
     """Apply the gate to the answers in shadow: once, when there are enough of them or the time is over."""
     rules = spec.gate.shadow
     with database.transaction() as conn:
-        rows = shadow.answered(conn, run.id, text_field(spec))
+        rows = [_today(spec, row) for row in shadow.answered(conn, run.id, text_field(spec))]
         days = shadow.days(conn, run.id)
     if len(rows) < rules.answers:
         if days > rules.days:

@@ -17,6 +17,7 @@ from backend.report.parts import (
 from backend.report.shown import refusal
 from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
+from labelloop.labeling.former import known_before
 from labelloop.store.database import Conn
 from labelloop.store.people import decisions
 from labelloop.store.questions import people
@@ -46,6 +47,7 @@ def version_report(conn: Conn, version_id: str) -> Report:
             "descriptions": [picked(change, "id", "name", "tags", "note", "by", "at") for change in history],
             "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest.id)),
             "accuracy": accuracy_of(conn, row.loop, row.id),
+            "before": known_before(row.classes, spec.former_labels),
             "distrusted": None if bad is None else picked(bad, "taught", "judged"),
             "metric": metric_of(spec.config.answer),
             "runs": [

@@ -25,6 +25,7 @@ from backend.score.doubts import Support, doubt, doubts
 from backend.score.engines import Engine, engine
 from backend.score.fill import fill
 from backend.score.scoring import Bytes, Chunk, Pair, Scored, score_chunk
+from labelloop.labeling.controls import ControlTag
 from labelloop.process.settings import Settings
 from labelloop.queue.lanes import Lane
 from labelloop.spec.learners import facts_of
@@ -133,7 +134,7 @@ def _round(
                 _still(conn, loop, pair)
                 # No need to wait for the disk: a chunk that is lost in a crash of Postgres is found stale again.
                 conn.execute("set local synchronous_commit = off")
-                prelabels.write(conn, _decide(pair, rows, scored))
+                prelabels.write(conn, _decide(spec.config.answer, pair, rows, scored))
                 _accept(conn, spec, pair, rows)
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
@@ -205,13 +206,14 @@ def _to_label(pair: Pair, row: ToScore) -> bool:
     return bool(row.champion != pair.names.champion)
 
 
-def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
+def _decide(control: ControlTag, pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
     """Yield the new prelabels. An item that the learner cannot read keeps its old label, and counts as scored.
 
     Gold keeps the pipeline's own answer: where that is wrong, it shows whether people look before they submit.
     """
     for i, row in enumerate(rows):
-        label, confidence, margin = scored.labels[i], scored.confidences[i], scored.margins[i]
+        # A version that was trained before a change of the labels knows former ones.
+        label, confidence, margin = control.today(scored.labels[i]), scored.confidences[i], scored.margins[i]
         if row.lane == Lane.GOLD:
             label, confidence, margin = row.pipeline_label, row.pipeline_confidence, None
         elif label is None and pair.champion is None and _to_label(pair, row):

@@ -9,6 +9,7 @@ from backend import models
 from backend.decide.again import Judging
 from backend.train.predicting import predictions_of_both
 from backend.train.retrying import retrying
+from labelloop.labeling.controls import ControlTag
 from labelloop.store.database import Database
 from labelloop.store.tables import run_items
 from labelloop.versions.items import AnsweredItem
@@ -22,8 +23,12 @@ def judge_again(
     version: Judging,
     judged: list[AnsweredItem],
     notes: list[str],
+    control: ControlTag,
 ) -> dict[str, Any]:
-    """Store what both models predict for the held-out answers. Return the same as `train`; only the verdict is new."""
+    """Store what both models predict for the held-out answers. Return the same as `train`; only the verdict is new.
+
+    `control`: the one with the answer, whose labels of today count.
+    """
 
     def write() -> None:
         with database.transaction() as conn:
@@ -33,7 +38,7 @@ def judge_again(
 
     retrying(write)
     learner = models.load(models_dir, version.version_id)
-    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged)
+    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged, control)
 
     def keep() -> None:
         with database.transaction() as conn:

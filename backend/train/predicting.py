@@ -9,6 +9,7 @@ from pathlib import Path
 from backend import models
 from backend.learners import Learner
 from backend.train.cut import readable
+from labelloop.labeling.controls import ControlTag
 from labelloop.spec.learners import facts_of
 from labelloop.store.tables import run_items
 from labelloop.versions.items import AnsweredItem, ItemToLabel
@@ -26,8 +27,12 @@ def predictions_of_both(
     learner: Learner,
     version_id: str,
     judged: Sequence[AnsweredItem | ItemToLabel],
+    control: ControlTag,
 ) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
-    """Return the champion's and the challenger's predictions for the held-out items, and their milliseconds an item."""
+    """Return the champion's and the challenger's predictions for the held-out items, and their milliseconds an item.
+
+    Labels that a version knew under a former name are those of today, by the `control` with the answer.
+    """
     challenger, challenger_ms = _timed_predictions(learner, judged)
     champion: run_items.Verdicts
     champion_ms = None
@@ -37,6 +42,7 @@ def predictions_of_both(
         champion, champion_ms = challenger, challenger_ms
     else:
         champion, champion_ms = _timed_predictions(models.load(models_dir, run.champion_id), judged)
+    champion, challenger = ([(control.today(label), share) for label, share in side] for side in (champion, challenger))
     return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 

@@ -150,7 +150,7 @@ def train(
             trained_on = retrying(partial(with_inputs_in, database, settings, spec, trained_on))
             judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             report(STEPS[5], 5, len(STEPS))
-            return judge_again(database, models_dir, run, version, judged, notes)
+            return judge_again(database, models_dir, run, version, judged, notes, spec.config.answer)
         found = retrying(partial(with_inputs_in, database, settings, spec, found))
         return _train(database, settings, models_dir, run, spec, found, report)
 
@@ -181,7 +181,9 @@ def _train(
     _report_step(report, 4)
     stored = models.store(models_dir, spec.name, learner)
     _report_step(report, 5)
-    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, stored.id, cut.held_out)
+    incumbent, challenger, speed = predictions_of_both(
+        models_dir, run, learner, stored.id, cut.held_out, spec.config.answer
+    )
 
     def keep() -> None:
         with database.transaction() as conn:

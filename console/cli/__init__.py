@@ -19,7 +19,19 @@ from console.cli import (
     versions,
 )
 from console.cli.adopting import commands as adopting
-from console.cli.pipelines import alerts, callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
+from console.cli.pipelines import (
+    alerts,
+    callbacks,
+    consume,
+    imports,
+    init,
+    labels,
+    outbox,
+    rule,
+    specs,
+    tokens,
+    transfer,
+)
 from console.cli.record import audit, backup, forget, lineage, loops
 from console.cli.wrappers import CommandGroup
 
@@ -47,6 +59,7 @@ TOPICS = (
     imports,
     init,
     invite,
+    labels,
     lineage,
     loops,
     outbox,

@@ -40,6 +40,7 @@ ROLES = {
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",
         "alerts": "List and decide what people did to others' answers",
+        "schema": "Rename, merge, split or retire labels, or undo it",
         "people": "Show each annotator's number of answers, speed, accuracy",
         "corrections": "Report what people changed in shown answers",
     },

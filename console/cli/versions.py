@@ -50,6 +50,8 @@ def versions(
     """
     from backend.report.loops import loop_report
     from backend.report.versions import version_report
+    from labelloop.labeling.former import known_before
+    from labelloop.store.pipelines import label_changes
     from labelloop.store.questions import lineage
     from labelloop.store.tables import versions as store
 
@@ -68,10 +70,12 @@ def versions(
         with db.transaction() as conn:
             stale = lineage.stale_by_version(conn, wanted)
             decided = {row.id: row for row in store.list_(conn, wanted)}
+            former = label_changes.former(conn, wanted)
             rows = [
                 {
                     **line,
                     "stale": stale.get(line["version"], 0),
+                    "before": known_before(decided[line["version"]].classes, former),
                     **{key: getattr(decided[line["version"]], key) for key in ("by", "why", "decided_at")},
                 }
                 for line in loop_report(conn, wanted)["versions"]
@@ -79,6 +83,8 @@ def versions(
     if as_json:
         return print_json(rows)
     show([_line(row) for row in rows], as_json=False)
+    for row in rows:
+        _say_before(row)
 
 
 @click.command()
@@ -207,7 +213,13 @@ def _version(report: Mapping[str, Any]) -> None:
     )
     shown = {key: report[key] for key in (*kept, "created_at")}
     show({**shown, "accuracy": accuracy_words(report["accuracy"])}, as_json=False)
+    _say_before(report)
     show([run_line(run) | {"as": run["as"]} for run in report["runs"]], as_json=False)
+
+
+def _say_before(row: Mapping[str, Any]) -> None:
+    if row["before"]:
+        click.echo(f"Version {row['name']} was trained before {', and before '.join(row['before'])}.")
 
 
 COMMANDS = (versions, compare, card)

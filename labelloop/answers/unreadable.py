@@ -62,6 +62,14 @@ def why_unreadable(
     return _why(correction, regions, foreign, data)
 
 
+def why_gone(control: ControlTag, label: str) -> Unreadable:
+    """Return the reason why an answer with this former label does not count."""
+    former = control.gone[label]
+    into = _quoted(former.to)
+    what = f"was split into {into}" if len(former.to) > 1 else "was retired"
+    return Unreadable(f"{control.words}: {label!r} was given, and this label {what} since", ask=former.ask)
+
+
 def empty_is_an_answer(config: LabelingConfig) -> bool:
     """Whether an empty submit is an answer: no label, or no span."""
     return read(config, [], None).label is not None
@@ -88,6 +96,8 @@ def _why(
     given = [word for value in values if isinstance(value, dict) for word in _given(value)]
     if not given and not (marks and ours):
         return foreign or Unreadable(f"{where}: nothing was given", ask=True)
+    if gone := [word for word in given if word in control.gone]:
+        return why_gone(control, gone[0])
     unknown = [word for word in given if control.labels and control.shown(word) not in control.labels]
     if unknown:
         return Unreadable(f"{where}: {_quoted(unknown)} was given, but labels.xml has no such label", ask=False)

@@ -8,13 +8,13 @@ TextArea named `comment` holds the comment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 from labelloop.labeling.answering import OF_ITSELF, answer_of, everything, grouped, marked_text, relations_of
-from labelloop.labeling.controls import ControlTag, Kind, fault, read_control
+from labelloop.labeling.controls import ControlTag, Former, Kind, fault, read_control
 from labelloop.labeling.form_xml import OURS, fields_in, fields_of, read_xml
 from labelloop.reading.addresses import PICTURE, address_values
 
@@ -70,16 +70,17 @@ class LabelingConfig:
         return () if self.answer is self.verdict else self.answer.labels
 
     @staticmethod
-    def parse(xml: str, answer: Sequence[str] = ()) -> LabelingConfig:
-        """Read a labeling config. `answer` names the controls that hold the answer; () leaves it to the form.
+    def parse(xml: str, answer: Sequence[str] = (), former: Mapping[str, Former] | None = None) -> LabelingConfig:
+        """Read a labeling config. `answer` names the controls that hold the answer; () leaves it to the form. `former`
+        are labels that the answer had before.
 
         Raises SpecError with line and column. Label Studio's own checks are not repeated.
         """
-        return _parse(xml, tuple(answer))
+        return _parse(xml, tuple(answer), tuple(sorted((former or {}).items(), key=lambda item: item[0])))
 
 
 @lru_cache(maxsize=64)
-def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
+def _parse(xml: str, wanted: tuple[str, ...], former: tuple[tuple[str, Former], ...]) -> LabelingConfig:
     root, places = read_xml(xml)
     objects: dict[str, Element] = {}
     controls: dict[str, ControlTag] = {}
@@ -124,6 +125,8 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
     quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
     relations, has_tag = relations_of(controls, root)
     answer = answer_of(controls, relations, wanted, root, places)
+    if former:
+        answer = answer.with_former(dict(former))
     text = None if answer.kind is not Kind.SPANS else marked_text(answer, objects, by_name, places)
     return LabelingConfig(
         xml=xml,
@@ -132,7 +135,9 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         verdict=verdict,
         correction=answer if verdict is not None and answer is not verdict else None,
         comment=comment if comment is not None and comment.tag == "TextArea" else None,
-        quick=None if quick is None or quick is answer else replace(quick, labels=answer.labels),
+        quick=None
+        if quick is None or quick is answer
+        else replace(quick, labels=answer.labels, predicted=answer.predicted, gone=answer.gone),
         data_fields=tuple(fields),
         text_field=text,
         addresses=tuple(addresses),

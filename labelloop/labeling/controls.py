@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from xml.etree.ElementTree import Element
 
@@ -103,6 +103,16 @@ LABEL_NAMES = ("label", "correction")
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """End of a label that the form does not have any more (docs/engineers/labels-change.md)."""
+
+    to: tuple[str, ...]
+    """The labels that it became: one if it was renamed or merged, several if it was split, none if it was retired."""
+    ask: bool
+    """Whether people are asked again about what was answered with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ControlTag:
     """A tag of the form that people answer with."""
 
@@ -150,8 +160,10 @@ class ControlTag:
     """Label by other words for it; empty for a Taxonomy.
 
     The words are `predicted_values`, and the value of a choice that has an alias. In nested Choices they are also the
-    last step of a path, if no other path ends in it.
+    last step of a path, if no other path ends in it. And they are former labels that became one label.
     """
+    gone: Mapping[str, Former] = field(default_factory=dict)
+    """Former labels that became several labels, or none: an answer with one of them does not count."""
     buckets: tuple[str, ...] = ()
     """Names of the buckets into which a Ranker sorts the items; empty if it has them in one order."""
     default: str = ""
@@ -208,6 +220,16 @@ class ControlTag:
         returned as it is.
         """
         return word if word in self.known else self.predicted.get(word, word)
+
+    def today(self, label: str | None) -> str | None:
+        """Return a model's label as the form has it today; None for one that became several labels, or none."""
+        return None if label is None or label in self.gone else self.shown(label)
+
+    def with_former(self, former: Mapping[str, Former]) -> ControlTag:
+        """Return the control that also reads these former labels."""
+        mapped = {label: one.to[0] for label, one in former.items() if len(one.to) == 1 and not one.ask}
+        gone = {label: one for label, one in former.items() if label not in mapped}
+        return replace(self, predicted={**self.predicted, **mapped}, gone=gone)
 
 
 def read_control(element: Element, places: Places) -> ControlTag:

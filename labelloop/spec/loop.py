@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import Former, Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean
@@ -106,6 +106,8 @@ class LoopSpec(Strict):
     """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""
     """The labeling config: labels.xml, or the form generated from `actions` if there is none."""
+    former_labels: dict[str, Former] = Field(default={})
+    """Labels that the loop had before, each with its end; `labelloop schema` decides it, and no file names it."""
 
     @field_validator("show")
     @classmethod
@@ -184,7 +186,7 @@ class LoopSpec(Strict):
 
     @property
     def config(self) -> LabelingConfig:
-        return LabelingConfig.parse(self.labels_xml, self.answer)
+        return LabelingConfig.parse(self.labels_xml, self.answer, self.former_labels)
 
     @property
     def asks_blind(self) -> bool:

@@ -27,6 +27,8 @@ _EXAMPLES = {
 }
 """Sections that a person may take for a plain value, each with an example."""
 _LEARNER = re.compile(r"learner(?:\.\w+)*")
+OWN = {"name": "the folder", "labels_xml": "the folder", "former_labels": "labelloop schema"}
+"""Keys of a spec that loop.yaml must not have, with what gives each."""
 
 
 @dataclass(slots=True)
@@ -50,9 +52,9 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
         return found
     faults = [*document.faults]
     body = document.value
-    for own in ("name", "labels_xml"):
+    for own, giver in OWN.items():
         if own in body:
-            faults.append(document.error((own,), f"{own}: must not be set here: the folder gives it", at_key=True))
+            faults.append(document.error((own,), f"{own}: must not be set here: {giver} gives it", at_key=True))
             body = {key: value for key, value in body.items() if key != own}
     if isinstance(learner := body.get("learner"), str):  # `learner: none` is short for {name: none}
         body = {**body, "learner": {"name": learner}}
@@ -184,7 +186,7 @@ def _keys(path: Sequence[int | str]) -> list[str]:
             if known is None or (below := _section(known.annotation)) is None:
                 return []
             section = below
-    return [key for key in section.model_fields if section is not LoopSpec or key not in ("name", "labels_xml")]
+    return [key for key in section.model_fields if section is not LoopSpec or key not in OWN]
 
 
 def _section(annotation: Any) -> type[pydantic.BaseModel] | None:

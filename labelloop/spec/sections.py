@@ -24,7 +24,7 @@ Addresses = tuple[Annotated[str, Field(min_length=3, max_length=320, pattern="@"
 """Addresses of people, as Label Studio has them, in any case."""
 YOUNGER_KEYS = frozenset(
     {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
-    | {"reviewers_may_edit", "adjudicators", "people"}
+    | {"reviewers_may_edit", "adjudicators", "people", "former_labels"}
 )
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.

@@ -38,6 +38,7 @@ ROWS = {
     "assignments": "loop = %(loop)s",
     "assignees": "loop = %(loop)s",
     "person_decisions": "loop = %(loop)s",
+    "label_changes": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",

@@ -37,14 +37,14 @@ def settle_decisions(database: Database, spec: LoopSpec) -> Resolved:
             projects.lock_hop(conn, spec.name, "answers")
             projects.lock_hop(conn, spec.name, "push")
             page = decisions.unsettled(conn, spec.name, after, PAGE)
-            done += Resolved(len(page), _settle(conn, spec, page))
+            done += Resolved(len(page), resolve_everywhere(conn, spec, page))
             after = page[-1] if page else after
     if done != Resolved():
         logger.info("decisions about people", extra={"loop": spec.name, "report": done})
     return done
 
 
-def _settle(conn: Conn, spec: LoopSpec, output_ids: list[UUID]) -> int:
+def resolve_everywhere(conn: Conn, spec: LoopSpec, output_ids: list[UUID]) -> int:
     """Resolve these outputs in every instance in which somebody answered them; return the number of changed answers."""
     answers = 0
     by_instance = decisions.instances(conn, output_ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from labelloop.answers import given
 from labelloop.answers.annotations import Annotation, StoredAnnotation
 from labelloop.answers.feedback import Answer, Feedback, one_a_reviewer
 from labelloop.answers.people import Person
-from labelloop.answers.unreadable import DISTRUSTED, NAMELESS, Unreadable, why_unreadable
+from labelloop.answers.unreadable import DISTRUSTED, NAMELESS, Unreadable, why_gone, why_unreadable
 from labelloop.answers.untouched import prelabel_kept
+from labelloop.errors import Unreachable
 from labelloop.labeling import results
 from labelloop.outputs.output import OutputState
 from labelloop.queue.prelabel import prelabel_result
@@ -25,7 +26,7 @@ from labelloop.store.opinions import adjudicated
 from labelloop.store.people import decisions
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import doubts, jobs
+from labelloop.store.tables import doubts, jobs, loops
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
@@ -52,10 +53,12 @@ def resolve(
 
     The caller holds the lock of the loop's answers. `users`: the users of the instance, as far as they are known.
     Answers of another instance (a lost project, or over HTTP) count beside those of `instance`; if a person answered in
-    both, the newest counts.
+    both, the newest counts. Raises Unreachable if the loop's labels have changed since `spec` was read.
     """
     if not output_ids:
         return Resolved()
+    if not loops.knows_labels(conn, spec):
+        raise Unreachable(f"the labels of loop {spec.name!r} have just changed: its answers are read again at once")
 
     # gather
     outputs = feedback_store.outputs(conn, list(output_ids))
@@ -162,7 +165,7 @@ def form_hash(spec: LoopSpec) -> bytes:
     """Return the SHA-256 of what answers are read by, the labeling config and `answer`: while it is the same, an
     unreadable answer is not read again.
     """
-    read_by = "\0".join((spec.labels_xml, *spec.answer))
+    read_by = "\0".join((spec.labels_xml, *spec.answer, *(f"{k}={v}" for k, v in spec.former_labels.items())))
     return hashlib.sha256(read_by.encode()).digest()
 
 
@@ -208,7 +211,7 @@ def _read(
             not_read.append(NotRead(output.id, row.seq, None, Unreadable(NAMELESS, ask=True)))
     for annotation in one_a_reviewer(trusted):
         reading = results.read(spec.config, annotation.result, output.label, data)
-        found = why_unreadable(spec.config, annotation.result, reading, data)
+        found = _approves_gone(spec, output, reading) or why_unreadable(spec.config, annotation.result, reading, data)
         if found is None:
             feedback.append(_feedback(spec, output, annotation, reading))
         else:
@@ -220,9 +223,27 @@ def _read(
 def _read_given(
     spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]
 ) -> tuple[list[Feedback], list[NotRead]]:
-    """Return the feedback that came over HTTP; all of it can be read."""
-    found = one_a_reviewer(rows)
-    return [_feedback(spec, output, row, given.read(row.result, output.label)) for row in found], []
+    """Return the feedback that came over HTTP. All of it can be read, except an answer with a former label."""
+    feedback, not_read, control = list[Feedback](), list[NotRead](), spec.config.answer
+    versions = {row.id: row.seq for row in rows}
+    for row in one_a_reviewer(rows):
+        reading = given.read(row.result, output.label)
+        found = _approves_gone(spec, output, reading)
+        if reading.label in control.gone:
+            found = why_gone(control, str(reading.label))
+        if found is not None:
+            not_read.append(NotRead(output.id, versions[row.id], row.reviewer, found, reading.comment))
+        else:
+            label, correction = control.today(reading.label), control.today(reading.correction)
+            feedback.append(_feedback(spec, output, row, replace(reading, label=label, correction=correction)))
+    return feedback, not_read
+
+
+def _approves_gone(spec: LoopSpec, output: Reviewed, reading: results.Reading) -> Unreadable | None:
+    """Return the reason why an approval of the pipeline's label does not count: it is a former label."""
+    control = spec.config.answer
+    is_gone = reading.approval and reading.label is None and output.given_label in control.gone
+    return why_gone(control, str(output.given_label)) if is_gone else None
 
 
 def _feedback(spec: LoopSpec, output: Reviewed, annotation: Annotation, reading: results.Reading) -> Feedback:

@@ -74,6 +74,7 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
 def _use(spec: LoopSpec) -> Card:
     return {
         "labels": list(spec.labels),
+        "former": {label: list(one.to) for label, one in spec.former_labels.items()},
         "fields": list(spec.config.data_fields),
         "trigger": spec.trigger,
         "overlap": spec.overlap,

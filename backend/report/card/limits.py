@@ -93,10 +93,16 @@ def _labels(card: Card) -> Iterator[str]:
         return  # numbers and free texts, which are all rare
     counted = {row["label"]: row for row in card["data"]["labels"] if row["label"] is not None}
     classes = card["model"]["classes"]
-    never = [label for label in asked if label not in classes]
+    former = card["use"]["former"]
+    renamed = {to for label in classes for to in former.get(label, ())}
+    never = [label for label in asked if label not in classes and label not in renamed]
     if never:
         yield f"It never predicts {_named(never)}: no training answer has this label."
-    gone = [label for label in classes if label not in asked]
+    for label in [label for label in classes if label in former][:LABELS_NAMED]:
+        to, read = former[label], "and what it predicts is read as that"
+        became = f"became {_named(to)}" if to else "was retired"
+        yield f"It was trained before {label!r} {became}{f', {read}' if len(to) == 1 else ''}."
+    gone = [label for label in classes if label not in asked and len(former.get(label, ())) != 1]
     if gone:
         yield f"It may predict {_named(gone)}, which the loop does not use any more."
     few = [f"{label} ({row['taught']})" for label, row in counted.items() if 0 < row["taught"] < FEW_TAUGHT]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
+from console.doctor.deep.labels import Became, became
 from console.doctor.deep.places import Loop
 from console.doctor.deep.postgres import Conn, Row, counting, is_there, stream
 from console.doctor.deep.readings import Form, form, over_http
@@ -19,7 +20,8 @@ _SPACE = UUID("8f1d7a52-6f0e-4d0b-9a56-0f6c3c8f2b11")
 
 def feedback(seen: Seen, conn: Conn, loop: Loop) -> None:
     """Compare each feedback with its annotation, and look for annotations without one."""
-    read = form(loop.labels_xml, loop.spec.get("answer") or ())
+    now = became(conn, loop)
+    read = form(loop.labels_xml, loop.spec.get("answer") or (), now)
     rows = stream(
         conn,
         f"""
@@ -36,12 +38,12 @@ def feedback(seen: Seen, conn: Conn, loop: Loop) -> None:
         {"loop": loop.name},
     )
     for row in rows:
-        if not seen.told(row["id"]) and (says := _fault(row, read)):
+        if not seen.told(row["id"]) and (says := _fault(row, read, now)):
             seen.wrong("I23", row["key"], says, mark=row["seq"], output=row["id"])
     _without(seen, conn, loop)
 
 
-def _fault(row: Row, read: Form | None) -> str:
+def _fault(row: Row, read: Form | None, now: Became) -> str:
     """Return what is wrong with a feedback; "" if nothing is."""
     if row["seq"] is None or row["deleted"] or row["was_cancelled"]:
         return "its annotation does not exist, or was skipped"
@@ -51,7 +53,7 @@ def _fault(row: Row, read: Form | None) -> str:
         return "its annotation is about another output, or of another person"
     if row["written_at"] != row["updated_at"]:
         return "its annotation was changed since"
-    allowed = over_http(row["result"], row["own"])
+    allowed = over_http(row["result"], row["own"], now)
     several = False
     if allowed is None and read is not None:
         allowed, several = read.labels(row["result"], row["own"]), read.several

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from console.doctor.deep.labels import Became
+
 OVER_HTTP = "labelloop_feedback"
 """Type of the only region of an answer that came over HTTP or from a file."""
 _BESIDE = ("verdict", "comment", "quick")
@@ -49,8 +51,8 @@ class Form:
         return set(self.words.get(chosen[0], frozenset(chosen)))
 
 
-def form(labels_xml: str, answer: Sequence[str]) -> Form | None:
-    """Return the form; None unless one Choices has the answer. `answer`: that of loop.yaml."""
+def form(labels_xml: str, answer: Sequence[str], became: Became | None = None) -> Form | None:
+    """Return the form; None unless one Choices has the answer. `answer`: that of loop.yaml. `became`: former labels."""
     try:
         root = ElementTree.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", labels_xml))
     except ElementTree.ParseError:
@@ -67,6 +69,8 @@ def form(labels_xml: str, answer: Sequence[str]) -> Form | None:
         predicted = choice.get("predicted_values", "").split(",")
         names = frozenset(filter(None, [choice.get("value"), choice.get("alias"), *map(str.strip, predicted)]))
         words |= dict.fromkeys(names, names)
+    for label, now in (became or {}).items():
+        words[label] = frozenset() if now is None else words.get(now, frozenset([now]))
     several = found[0].get("choice") == "multiple"
     return Form(str(found[0].get("name")), several, "verdict" in controls and not several, words)
 
@@ -80,13 +84,14 @@ def labels_of(texts: Iterable[str]) -> set[str]:
     return names
 
 
-def over_http(result: Any, own: str | None) -> set[Any] | None:
-    """Return what the feedback may say by an answer that came over HTTP; None if it is none."""
+def over_http(result: Any, own: str | None, became: Became) -> set[Any] | None:
+    """Return what the feedback may say by an answer that came over HTTP; None if it is none. `became` as in `form`."""
     first = result[0] if isinstance(result, list) and result and isinstance(result[0], dict) else {}
     value = first.get("value")
     if first.get("type") != OVER_HTTP or not isinstance(value, dict):
         return None
-    return {own if value.get("approval") else value.get("correction")}
+    said = own if value.get("approval") else value.get("correction")
+    return {became.get(said, said) if isinstance(said, str) else said}
 
 
 def _chosen(regions: Sequence[Mapping[str, Any]], name: str) -> list[str] | None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from console.doctor.deep import stored
+from console.doctor.deep.labels import Became, became
 from console.doctor.deep.places import Loop
 from console.doctor.deep.postgres import Conn, Row, stream
 from console.doctor.deep.seen import Seen
@@ -59,6 +60,7 @@ def _page(
     signed = {id_: signed_output(one, loop.signing_key) for id_, one in data.items()}
     rows = _rows(conn, loop, list(data), [one for one in signed.values() if one is not None])
     by_id = {row["label_studio_id"]: row for row in rows if row["label_studio_id"] is not None}
+    now = became(conn, loop)
     by_output = {row["id"]: row for row in rows}
     outputs: dict[int, Row | None] = {}
     for task in page:
@@ -83,7 +85,7 @@ def _page(
             what = "its signature is wrong" if output is None else "it names another output"
             seen.wrong("I4", known["key"], f"task {id_}: {what}", output=known["id"])
             continue
-        _same_data(seen, known, data[id_])
+        _same_data(seen, known, data[id_], now)
         doubled = Counter(one.get("model_version") for one in task.get("predictions") or [] if isinstance(one, dict))
         for version in versions & {version for version, n in doubled.items() if n > 1}:
             if known["state"] == "in_review":
@@ -131,16 +133,24 @@ def _unknown(
         seen.wrong("I5", row["key"], f"Postgres does not know task {task['id']}", output=output)
 
 
-def _same_data(seen: Seen, row: Row, data: Mapping[str, Any]) -> None:
-    """Note if people see another item than the output's, or our fields beside it were changed."""
+def _same_data(seen: Seen, row: Row, data: Mapping[str, Any], now: Became) -> None:
+    """Note if people see another item than the output's, or our fields beside it were changed. `now`: former labels,
+    which a task keeps.
+    """
     item = {name: value for name, value in data.items() if not name.startswith(OURS)}
     copies = [value for name, value in data.items() if name.startswith(SHOWS)]
-    labels = {row["label"] or ""} | ({""} if row["blind"] else set())
+    # A task that was made while its label was no label has none, also after an undo.
+    labels = {row["label"] or ""} | ({""} if row["blind"] or now else set())
     if item != row["data"] or not all(copy in row["data"].values() for copy in copies):
         names = sorted(name for name in {*item, *row["data"]} if item.get(name) != row["data"].get(name))
         seen.wrong("I4", row["key"], f"the task shows another {', '.join(names[:3]) or 'item'}", output=row["id"])
-    elif data.get(OURS + "key") != row["key"] or data.get(OURS + "label") not in labels:
+    elif data.get(OURS + "key") != row["key"] or _today(data.get(OURS + "label"), now) not in labels:
         seen.wrong("I4", row["key"], "the task has another key or label of the pipeline", output=row["id"])
+
+
+def _today(label: Any, now: Became) -> Any:
+    """Return what the pipeline's label in a task is today, "" if it is none of today's."""
+    return (now[label] or "") if isinstance(label, str) and label in now else label
 
 
 def _same_item(seen: Seen, row: Row, data: Mapping[str, Any], shown: set[str]) -> None:

@@ -8,10 +8,11 @@ outputs are incomplete, and answers to those may have trained it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.pipelines import label_changes
 from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.store.questions.error_rate import DOUBT, NEWEST, OPINIONS
 
@@ -57,7 +58,8 @@ class Held:
 
 def answered(conn: Conn, loop: str, version: str) -> list[Held]:
     """Return the answered, held-out outputs of which a prediction of this version is stored."""
-    return (
+    former = label_changes.former(conn, loop)
+    rows = (
         rows_of(conn, Held)
         .execute(
             f"""
@@ -69,6 +71,9 @@ def answered(conn: Conn, loop: str, version: str) -> list[Held]:
         )
         .fetchall()
     )
+    # A run's predictions are in the labels of its time, and the answers in those of today.
+    named = {label: one.to[0] for label, one in former.items() if len(one.to) == 1 and not one.ask}
+    return [replace(row, predicted=named.get(row.predicted, row.predicted)) for row in rows]
 
 
 def strata(conn: Conn, loop: str) -> dict[bool, int]:

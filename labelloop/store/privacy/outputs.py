@@ -182,7 +182,7 @@ def clear(conn: Conn, loop: str, ids: Sequence[UUID]) -> None:
         """
         update outputs set key = %(name)s || id, group_key = %(name)s || id, body_sha256 = '', data = '{}',
             probabilities = null, result = null, label = null, confidence = null, evidence = null, embedding = null,
-            gold = null, trace = null, meta = null, state_reason = null
+            gold = null, as_given = null, trace = null, meta = null, state_reason = null
         where id = any(%(ids)s)
         """,
         values,

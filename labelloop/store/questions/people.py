@@ -45,8 +45,8 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
         with readable as (
             select f.reviewer_id, count(*) as answered,
                 percentile_cont(0.5) within group (order by f.lead_time_s) as median_s,
-                count(*) filter (where o.lane = 'gold' and f.label is not distinct from o.gold) as gold_right,
-                count(*) filter (where o.lane = 'gold') as gold_asked,
+                count(*) filter (where o.lane = 'gold' and f.label = o.gold) as gold_right,
+                count(*) filter (where o.lane = 'gold' and o.gold is not null) as gold_asked,
                 count(*) filter (where f.prelabel_kept) as kept, count(f.prelabel_kept) as preselected,
                 count(*) filter (where f.prelabel_kept and o.lane = 'gold' and t.label <> o.gold) as wrong_kept,
                 count(f.prelabel_kept) filter (where o.lane = 'gold' and t.label <> o.gold) as wrong_shown

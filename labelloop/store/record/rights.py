@@ -15,6 +15,7 @@ APPEND_ONLY = (
     "answers",
     "decisions",
     "feedback_changes",
+    "label_changes",
     "outcomes",
     "person_decisions",
     "promotions",

@@ -22,6 +22,8 @@ class Reviewed:
     id: UUID
     label: str | None
     """The pipeline's label."""
+    given_label: str | None
+    """The pipeline's label as it was sent, if a change of the loop's labels made it another one, or none."""
     result: Sequence[Any] | None
     probabilities: Mapping[str, float] | None
     state: OutputState
@@ -101,7 +103,8 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
     cursor = rows_of(conn, Reviewed)
     return cursor.execute(
         """
-        select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
+        select o.id, o.label, o.as_given ->> 'label' as given_label, o.result, o.probabilities,
+            o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers, a.certainty,
             (select reviewer_id from adjudications where answer_seq = a.seq) as adjudicator,

@@ -11,7 +11,9 @@ from psycopg.types.json import Jsonb
 
 from labelloop.spec.kept_answer import keep_answer
 from labelloop.spec.loop import LoopSpec, keep_controls
+from labelloop.spec.relabel import with_former
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.pipelines import label_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,13 @@ def register(conn: Conn, spec: LoopSpec) -> LoopSpec:
 
     A second call with the same files changes nothing. A loop that is registered already keeps its answer if loop.yaml
     names none, and a loop with answers keeps the controls that they may use. Raises SpecError, before anything is
-    written, if answers that exist could not be read (keep_answer).
+    written, if answers that exist could not be read (keep_answer), or if the form has a former label.
     """
     known = get(conn, spec.name)
     if known is not None and _has_answers(conn, spec.name):
         spec = keep_controls(spec, known)
     spec = keep_answer(known, spec, answered=known is not None and _has_outputs(conn, spec.name))
+    spec = with_former(spec, label_changes.former(conn, spec.name))
     conn.execute(
         """
         insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
@@ -70,6 +73,12 @@ def get(conn: Conn, name: str) -> LoopSpec | None:
     """Return the loop of this name, archived or not; None if it was never registered or has been removed."""
     row = conn.execute("select spec from loops where name = %(name)s and removed_at is null", {"name": name}).fetchone()
     return None if row is None else LoopSpec.from_json(row["spec"])
+
+
+def knows_labels(conn: Conn, spec: LoopSpec) -> bool:
+    """Whether the labels of the loop have not changed since this spec was read."""
+    row = conn.execute("select spec -> 'former_labels' as now from loops where name = %s", [spec.name]).fetchone()
+    return row is None or (row["now"] or {}) == spec.to_json()["former_labels"]
 
 
 def get_with_rest(conn: Conn, name: str) -> tuple[LoopSpec | None, str | None]:
