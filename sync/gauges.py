@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
 from labelloop.store import budget
+from labelloop.store.alerts import faulty as faulty_tasks
 from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn, Database
@@ -80,7 +81,10 @@ def _alerts(conn: Conn) -> Iterator[Metric]:
     alerts = GaugeMetricFamily("labelloop_open_alerts", "Alerts without a decision", labels=["loop", "kind"])
     for count in alert_rows.open_counts(conn):
         alerts.add_metric([count.loop, count.kind], count.n)
-    yield alerts
+    faulty = GaugeMetricFamily("labelloop_faulty_tasks", "Tasks that Label Studio cannot show", labels=["loop"])
+    for loop, n in faulty_tasks.count(conn).items():
+        faulty.add_metric([loop], n)
+    yield from (alerts, faulty)
 
 
 def _outbox(conn: Conn) -> Iterator[Metric]:

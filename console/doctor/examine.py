@@ -22,6 +22,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import budget
+from labelloop.store.alerts import faulty
 from labelloop.store.alerts import rows as alerts
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
@@ -198,6 +199,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("faulty tasks", lambda: answers.faulty(name, faulty.list_(conn, name)), name)
     yield _try("alerts", lambda: answers.alerts(name, alerts.open_counts(conn, name)), name)
     yield _try("opinions", lambda: answers.opinions(name, waiting_for_nobody(conn, spec)), name)
     yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
@@ -263,9 +265,7 @@ def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: Proj
     if wanted is not None:
         url = wanted.url
         yield _try(
-            "webhook address",
-            lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)),
-            loop,
+            "webhook address", lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)), loop
         )
 
 

@@ -37,6 +37,7 @@ ROWS = {
     "person_decisions": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
+    "faulty_tasks": "loop = %(loop)s",
     "tasks": "loop = %(loop)s",
     "sentence_outputs": "loop = %(loop)s",
     "sentence_vectors": "loop = %(loop)s",
