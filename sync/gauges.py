@@ -16,6 +16,7 @@ from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn, Database
 from labelloop.store.pipelines import outbox
 from labelloop.store.questions import gauges
+from labelloop.store.record import publishing
 from labelloop.store.tables import loops
 
 
@@ -84,7 +85,14 @@ def _alerts(conn: Conn) -> Iterator[Metric]:
     faulty = GaugeMetricFamily("labelloop_faulty_tasks", "Tasks that Label Studio cannot show", labels=["loop"])
     for loop, n in faulty_tasks.count(conn).items():
         faulty.add_metric([loop], n)
-    yield from (alerts, faulty)
+    unpublished = GaugeMetricFamily(
+        "labelloop_record_unpublished_seconds",
+        "Seconds since a place of the record's head is not reached; none if it is",
+        labels=["place"],
+    )
+    for one in publishing.list_(conn):
+        unpublished.add_metric([one.place], one.for_.total_seconds())
+    yield from (alerts, faulty, unpublished)
 
 
 def _outbox(conn: Conn) -> Iterator[Metric]:
