@@ -1,6 +1,7 @@
 """Tasks at which Label Studio fails, and the places that the head of the record does not reach.
 
-The chain keeps its speed with a long backlog, and the entries of a row are found without reading all.
+The chain keeps its speed with a long backlog, and the entries of a row are found without reading all. Tests of promises
+come on record.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ SQL = """
     comment on column unpublished_heads.error is 'What failed last.';
 
     create index record_entries_by_key on record_entries using hash (key);
+    -- A certificate is honest only if the thresholds of its test were fixed before the answers came.
+    select record_begins('promise_tests', array['id'], 'r.loop',
+        $$ jsonb_build_object('labeller', r.labeller, 'number', r.number, 'open', r.closed_at is null) $$,
+        array['version', 'basis', 'thresholds', 'since', 'begun_at'], 'r.closed_because');
 """
 
 
