@@ -93,12 +93,9 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
         clocks["Postgres"] = gather.postgres_clock(row.clock, before, time.time())
         return work.connections(row)
 
-    def workers() -> Finding:
-        return work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s)
-
     yield _try("schema", lambda: work.schema(behind(conn)))
     yield _try("connections", connections)
-    yield _try("workers", workers)
+    yield _try("workers", lambda: work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s))
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
     yield _try("callbacks", lambda: work.callbacks(registered.list_(conn), registered.counts(conn)))
     yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
@@ -265,7 +262,9 @@ def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: Proj
     if wanted is not None:
         url = wanted.url
         yield _try(
-            "webhook address", lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)), loop
+            "webhook address",
+            lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)),
+            loop,
         )
 
 
