@@ -65,6 +65,8 @@ test: setup lint  ## all tests, on a real Label Studio and a real Postgres
 
 chaos: setup  ## random faults on the whole product, then a census; SEED=1 MINUTES=10
 	OMP_NUM_THREADS=1 $(RUN) tests.support.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),10) $(ARGS)
+	$(if $(SEED)$(ARGS),,OMP_NUM_THREADS=1 LABELLOOP_TEST_LONG=1 $(RUN) pytest -k "of_faults or swallows or paused" \
+	  tests/end_to_end/test_chaos.py tests/label_studio/faults/test_paused.py)
 
 coverage: .venv/.ready  ## measure which lines the tests run, by default the unit tests; ARGS=tests/postgres for others
 	$(UV) pip install -q --python .venv --target build/coverage-tool coverage

@@ -10,11 +10,13 @@ from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
 from labelloop.store import budget
+from labelloop.store.alerts import faulty as faulty_tasks
 from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn, Database
 from labelloop.store.pipelines import outbox
 from labelloop.store.questions import gauges
+from labelloop.store.record import publishing
 from labelloop.store.tables import loops
 
 
@@ -80,7 +82,17 @@ def _alerts(conn: Conn) -> Iterator[Metric]:
     alerts = GaugeMetricFamily("labelloop_open_alerts", "Alerts without a decision", labels=["loop", "kind"])
     for count in alert_rows.open_counts(conn):
         alerts.add_metric([count.loop, count.kind], count.n)
-    yield alerts
+    faulty = GaugeMetricFamily("labelloop_faulty_tasks", "Tasks that Label Studio cannot show", labels=["loop"])
+    for loop, n in faulty_tasks.count(conn).items():
+        faulty.add_metric([loop], n)
+    unpublished = GaugeMetricFamily(
+        "labelloop_record_unpublished_seconds",
+        "Seconds since a place of the record's head is not reached; none if it is",
+        labels=["place"],
+    )
+    for one in publishing.list_(conn):
+        unpublished.add_metric([one.place], one.for_.total_seconds())
+    yield from (alerts, faulty, unpublished)
 
 
 def _outbox(conn: Conn) -> Iterator[Metric]:

@@ -23,8 +23,10 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.record.publishing import WEBHOOK
 from labelloop.store.tables import jobs, loops
 from sync.adopting.newcomers import take_newcomers
+from sync.callbacks.heads import SEND_EVERY_S, HeadSender
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
 from sync.intake import outbox
 from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
@@ -35,7 +37,7 @@ from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.pull.relabel import retell
 from sync.push.push import push
-from sync.record.seal import SEAL_EVERY_S, Sealer
+from sync.record.seal import SEAL_EVERY_S, Place, Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +214,7 @@ def duties(own: SyncJobs) -> Duties:
     sender = Sender(own.settings, own.database)
     watch = Watch(own.settings, own.database)
     sealer = Sealer(own.settings, own.database)
+    heads = HeadSender(own.settings, lambda: sealer.newest, Place(own.database, WEBHOOK).say)
     return Duties(
         queue=jobs.SYNC_QUEUE,
         jobs={jobs.PUSH: own.push, jobs.PULL: own.pull, jobs.OPINIONS: own.opinions},
@@ -223,6 +226,7 @@ def duties(own: SyncJobs) -> Duties:
             Check("old looks at media are deleted", CLEAN_MEDIA_EVERY_S, in_thread(watch.clean)),
             Check("the outbox is taken", OUTBOX_EVERY_S, in_thread(outbox.take_all, own.database)),
             Check("the record is sealed", SEAL_EVERY_S, in_thread(sealer.seal)),
+            Check("the head of the record is sent", SEND_EVERY_S, heads.look),
         ],
         concurrency=CONCURRENCY,
         on_stop=watch.stop,

@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg.conninfo import conninfo_to_dict
@@ -47,6 +49,10 @@ def _no_job_of_a_file_outlives_it() -> Iterator[None]:
 
 FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")
 """Long files come first. A parallel run ends with many short ones, so no process waits long for another."""
+AS_APPLICATION = bool(os.environ.get("LABELLOOP_TEST_AS_APPLICATION"))
+"""Whether `database` is opened by a role without the owner's rights, as an installation with two roles has it. Tests
+that change what is only ever added then fail, with `permission denied`.
+"""
 START_S = 600
 """Time limit of a test that may wait for the start of Label Studio: 40 s of processor time, on a machine that may be
 busy. That is the first of a file.
@@ -100,11 +106,23 @@ def postgres_url() -> Iterator[str]:
         yield postgres.url("postgres")
 
 
+def of_application(url: str) -> str:
+    """Return the URL of the same database for the application's role."""
+    at = urlsplit(url)
+    return at._replace(netloc=f"labelloop_app:app@{at.netloc.rpartition('@')[2]}").geturl()
+
+
 @pytest.fixture(scope="session")
 def _template(postgres_url: str) -> Iterator[str]:
     """A database with our schema, which the tests' own are copied from."""
     with a_database(postgres_url, f"labelloop_template_{uuid.uuid4().hex[:12]}") as url:
-        migrate(url)
+        if AS_APPLICATION:
+            with psycopg.connect(url) as conn:
+                conn.execute("drop role if exists labelloop_app")
+                conn.execute("create role labelloop_app login password 'app'")
+            migrate(url, of_application(url))
+        else:
+            migrate(url)
         yield url
 
 
@@ -118,7 +136,7 @@ def database_url(postgres_url: str, _template: str) -> Iterator[str]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    with Database(database_url) as database:
+    with Database(of_application(database_url) if AS_APPLICATION else database_url) as database:
         yield database
 
 

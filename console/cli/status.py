@@ -23,6 +23,7 @@ RARE_STATES = (
     "media_held",
     "withdrawn",
     "unreadable",
+    "faulty_tasks",
     "alerts",
     "dead_deliveries",
     "rests_on_correction",
@@ -45,6 +46,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     unreadable: outputs in review with an answer that labelloop cannot parse.
 
+    faulty_tasks: tasks that Label Studio cannot show; `labelloop doctor` names them with the reason.
+
     alerts: what people did to the work of others, and nobody decided yet; `labelloop alerts` lists it.
 
     media_held: those of the quarantined outputs that are held back, because no browser can read what they show.
@@ -60,6 +63,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     budget: the tasks of today, in UTC, and the limits that are used up.
     """
     from labelloop.store import budget
+    from labelloop.store.alerts import faulty
     from labelloop.store.alerts import rows as alerts
     from labelloop.store.callbacks import registered
     from labelloop.store.media import holding
@@ -82,6 +86,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "faulty_tasks": faulty.count(conn, name).get(name, 0),
                     "alerts": sum(count.n for count in alerts.open_counts(conn, name)),
                     "media_held": holding.held(conn, name),
                     "dead_deliveries": registered.dead(conn, name),

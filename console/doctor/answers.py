@@ -1,4 +1,4 @@
-"""Checks of the answers: unreadable annotations, and empty submits in the editor."""
+"""Checks of the answers: unreadable annotations, tasks that cannot be read, and empty submits in the editor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import timedelta
 from console.doctor.findings import Finding, fault, good, hint
 from console.doctor.project import push_it
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.store.alerts.faulty import FaultyTask
 from labelloop.store.alerts.rows import OpenCount
 from labelloop.store.questions.health import Refused
 from labelloop.store.tables.unreadable import UnreadableAnswer
@@ -36,6 +37,22 @@ def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
         f"{stuck} cannot be read, and nobody else is asked: {_reasons([row for row in rows if not row.again])}",
         why="they do not count as answers, so their outputs stay in review",
         repair=f"correct or delete it at {where}; or add what is missing to labels.xml and run `labelloop migrate`",
+        loop=loop,
+    )
+
+
+def faulty(loop: str, rows: Sequence[FaultyTask]) -> Finding:
+    """Report the tasks at which Label Studio fails."""
+    if not rows:
+        return good("faulty tasks", "Label Studio can show all", loop)
+    first, n = rows[0], len(rows)
+    url = f"{first.label_studio_url}/projects/{first.project_id}/data?task={first.label_studio_id}"
+    of = "" if first.key is None else f" ({first.key})"
+    return fault(
+        "faulty tasks",
+        f"{n}, the first is task {first.label_studio_id}{of} since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}",
+        why="answers to them do not come in; all other tasks are read",
+        repair=f"labelloop pull --loop {loop}  # tries them again, after they were repaired or deleted: {url}",
         loop=loop,
     )
 

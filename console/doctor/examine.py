@@ -23,6 +23,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import budget
+from labelloop.store.alerts import faulty
 from labelloop.store.alerts import rows as alerts
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
@@ -93,12 +94,9 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
         clocks["Postgres"] = gather.postgres_clock(row.clock, before, time.time())
         return work.connections(row)
 
-    def workers() -> Finding:
-        return work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s)
-
     yield _try("schema", lambda: work.schema(behind(conn)))
     yield _try("connections", connections)
-    yield _try("workers", workers)
+    yield _try("workers", lambda: work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s))
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
     yield _try("callbacks", lambda: work.callbacks(registered.list_(conn), registered.counts(conn)))
     yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
@@ -199,6 +197,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("faulty tasks", lambda: answers.faulty(name, faulty.list_(conn, name)), name)
     yield _try("alerts", lambda: answers.alerts(name, alerts.open_counts(conn, name)), name)
     if spec.people is not None:
         yield _try("people", lambda: answers.people(name, without_people(conn, spec)), name)

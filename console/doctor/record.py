@@ -1,11 +1,14 @@
-"""Check of the record: whether it is sealed, and whether the application's role could change it."""
+"""Check of the record: whether it is sealed and published, and whether the application's role could change it."""
 
 from __future__ import annotations
 
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.store.database import Conn
-from labelloop.store.record import rights
+from labelloop.store.record import publishing, rights
 from labelloop.store.record.rows import check_unsealed
+
+UNPUBLISHED_S = 60.0
+"""A place that is not reached for longer is a fault."""
 
 
 def record(conn: Conn) -> Finding:
@@ -17,6 +20,14 @@ def record(conn: Conn) -> Finding:
             why="until an entry is sealed, somebody can change it, and nobody finds out",
             repair="labelloop audit verify  # and start the sync worker, if it is not running",
         )
+    for one in publishing.list_(conn):
+        if (seconds := one.for_.total_seconds()) > UNPUBLISHED_S:
+            return fault(
+                "record",
+                f"its head cannot be published ({one.place}, for {seconds / 60:.0f} min): {one.error}",
+                why="the end of the record could be cut off, or the chain be written anew, and nobody finds out",
+                repair="make the place writable or reachable; the sync worker tries it again by itself",
+            )
     if not rights.are_two_roles(conn):
         return hint(
             "record",

@@ -53,7 +53,9 @@ def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states:
             output_id for output_id, tasks in ours.items() if len(tasks) > 1 and sum(t.annotated > 0 for t in tasks) < 2
         ),
         unknown=_names(output_id for output_id in stray if states.get(output_id) in ("waiting", "withdrawn")),
-        foreign=_names(task.id for task in standing if task.output_id is None and task.id not in adopted)
+        foreign=_names(
+            task.id for task in standing if task.output_id is None and task.id not in adopted and not task.is_faulty
+        )
         | _names(task.id for output_id, tasks in stray.items() if output_id not in states for task in tasks),
     )
 

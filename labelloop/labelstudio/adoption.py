@@ -36,23 +36,34 @@ class Whole(Listing):
         return {name: clean(found[name]) for name in SETTINGS.split(",") if name in found}
 
     def task_changes(self, project_id: ProjectId) -> dict[TaskId, datetime]:
-        """Return the time of the last change of every task, by id, lowest first."""
+        """Return the time of the last change of every task, by id, lowest first.
+
+        Tasks at which Label Studio fails are left out.
+        """
         found, after_id = dict[TaskId, datetime](), BEFORE_ALL
         with self._clear("the ids of the tasks"):
             while True:
                 page = self._items(project_id, "id,updated_at", after_id, size=IDS)
-                found |= {answers.task_id(item): answers.time(item, "updated_at") for item in page}
+                found |= {
+                    answers.task_id(item): answers.time(item, "updated_at")
+                    for item in page
+                    if answers.FAULT not in item
+                }
                 if len(page) < IDS:
                     return found
-                after_id = max(found)
+                after_id = answers.task_id(page[-1])
 
     def whole_tasks(self, project_id: ProjectId, ids: Collection[TaskId]) -> Iterator[list[FoundTask]]:
-        """Yield pages of those of these tasks that exist, lowest id first, with annotations and predictions."""
+        """Yield pages of those of these tasks that exist, lowest id first, with annotations and predictions.
+
+        Tasks at which Label Studio fails are left out.
+        """
         wanted = sorted(ids)
         for start in range(0, len(wanted), WHOLE):
             few = [condition("id", "in_list", wanted[start : start + WHOLE], "Number")]
             with self._clear("a page of tasks"):
-                yield [_found(item) for item in self._items(project_id, _WHOLE, BEFORE_ALL, few)]
+                items = self._items(project_id, _WHOLE, BEFORE_ALL, few)
+                yield [_found(item) for item in items if answers.FAULT not in item]
 
     def static_versions(self, project_id: ProjectId) -> dict[str, int]:
         """Return the number of predictions that the project has, by model version."""

@@ -8,8 +8,11 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from labelloop.answers.annotations import Annotation, clean
-from labelloop.queue.tasks import Task
+from labelloop.queue.tasks import NEVER, Task
 from labelloop.reading.ids import AnnotationId, ProjectId, TaskId, UserId
+
+FAULT = "labelloop_fault"
+"""Field of a task that Label Studio cannot show: the reason. It is put there here, and never sent by Label Studio."""
 
 
 class Unexpected(Exception):
@@ -92,7 +95,9 @@ def tasks(value: object) -> list[Task]:
 
 def task(value: object) -> Task:
     fields = mapping(value, "task")
-    id_ = task_id(fields)
+    id_, fault = task_id(fields), text(fields, FAULT)
+    if fault and "data" not in fields:
+        return Task(id=id_, data={}, updated_at=NEVER, annotations=[], annotated=0, fault=fault)
     annotations = [annotation(item, id_) for item in items(fields.get("annotations", []), "annotations")]
     counts = [fields.get(name) for name in ("total_annotations", "cancelled_annotations")]
     # Label Studio sets its counts late, an import of predictions resets them, and a deletion of a project stops them.
@@ -104,6 +109,7 @@ def task(value: object) -> Task:
         annotations=annotations,
         annotated=max(sum(count for count in counts if isinstance(count, int)), len(there), len(annotations)),
         updated_by=_last_user(fields.get("updated_by")),
+        fault=fault,
     )
 
 

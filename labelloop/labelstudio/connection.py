@@ -13,6 +13,7 @@ import httpx
 from labelloop.errors import Ambiguous, Refused, SettingsError, Unreachable
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
+from labelloop.reading.ids import ProjectId, TaskId
 
 READ: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(30, connect=3)}
 """Options of a GET; the SDK may repeat it."""
@@ -31,6 +32,8 @@ class Connection:
         from label_studio_sdk.core.api_error import ApiError
 
         self.url = url.rstrip("/")
+        self.faulty: dict[ProjectId, set[TaskId]] = {}
+        """Tasks at which Label Studio failed, by project: a memory of the calls, see faults.py."""
         self._api_error: type[Exception] = ApiError
         self._http = httpx.Client(timeout=30, follow_redirects=False)
         sdk: Any = LabelStudioBase

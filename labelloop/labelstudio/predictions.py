@@ -35,11 +35,14 @@ class Predictions(Listing):
                 self._request("PATCH", path, body={"project": project_id, "score": score, "result": result})
 
     def versions_of_tasks(self, project_id: ProjectId, ids: Collection[TaskId]) -> dict[TaskId, set[str]]:
-        """Return the versions of each task's predictions, by task; tasks that do not exist are left out."""
+        """Return the versions of each task's predictions, by task; tasks that do not exist are left out, and those
+        at which Label Studio fails.
+        """
         with self._clear("the predictions of tasks"):
             return {
                 answers.task_id(item): {
                     name.strip() for name in answers.text(item, "predictions_model_versions").split(",") if name.strip()
                 }
                 for item in self._fields(project_id, ids, "id,predictions_model_versions")
+                if answers.FAULT not in item
             }

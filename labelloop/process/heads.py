@@ -37,16 +37,21 @@ class Published:
     """The place at which that backup ended: earlier lines with a higher `seq` do not count."""
 
 
-def append(path: Path, line: Published) -> None:
-    """Add the line, and wait until it is on the disk."""
+def written(line: Published) -> str:
+    """Return the line as it is in the file, without its end."""
     said = {"chain": str(line.chain), "seq": line.seq, "hash": line.hash.hex(), "at": line.at.isoformat()}
     if line.restored_by is not None:
         said |= {"restored_by": line.restored_by, "why": line.why or "", "place": line.place}
+    return json.dumps(said)
+
+
+def append(path: Path, line: Published) -> None:
+    """Add the line, and wait until it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         if file.tell() and not _ends_a_line(path):  # the process was killed in the middle of a line
             file.write(b"\n")
-        file.write(json.dumps(said).encode() + b"\n")
+        file.write(written(line).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

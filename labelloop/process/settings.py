@@ -20,6 +20,7 @@ SECRETS = frozenset(
         "label_studio_password",
         "intake_token",
         "hook_secret",
+        "record_webhook_secret",
         "backend_password",
         "mlflow_tracking_uri",
         "review_token",
@@ -51,6 +52,10 @@ class Settings:
     """The same database for the role that owns the tables; empty if that is the role of `database_url`."""
     record_heads: Path | None = None
     """File to which the newest seal of the record is published; `record/heads.jsonl` in the data folder if not set."""
+    record_webhook: str = ""
+    """URL to which it is sent too, signed as callbacks are; empty for none."""
+    record_webhook_secret: str = ""
+    """Key of these signatures: whsec_ and base64, as `labelloop callback add` prints it."""
     label_studio_url: str = ""
     label_studio_public_url: str = ""
     """Address at which annotators open Label Studio, if it is another than `label_studio_url`."""

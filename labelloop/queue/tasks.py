@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,8 @@ OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, STATISTIC, BEST, STEPS = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "statistic", "best", "steps")
 )
 """Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
-
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""The last change of a task of which it is not known."""
 
 _DRAWN = {
     Lane.CONTROL: "Chosen at random, to see whether the order of the other tasks pays",
@@ -70,7 +71,9 @@ class Task:
     updated_by: UserId | None = None
     """The user who last annotated it, deleted an annotation or changed a prediction; None if it is not known."""
     fault: str = ""
-    """Reason why its annotations could not be read, although those of other tasks can; "" if they were."""
+    """Reason why its annotations could not be read, although those of other tasks can; "" if they were. If nothing but
+    its id could be read, `updated_at` is NEVER.
+    """
 
     def output_id(self, signing_key: bytes) -> UUID | None:
         """Return the id of the task's output; None if the signature is missing or wrong."""

@@ -41,6 +41,7 @@ ROWS = {
     "label_changes": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
+    "faulty_tasks": "loop = %(loop)s",
     "tasks": "loop = %(loop)s",
     "sentence_outputs": "loop = %(loop)s",
     "sentence_vectors": "loop = %(loop)s",

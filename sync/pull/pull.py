@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from labelloop.answers.people import Person
@@ -21,7 +21,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
 from labelloop.queue.project import LoopProject
-from labelloop.queue.tasks import Task
+from labelloop.queue.tasks import NEVER, Task
 from labelloop.reading.ids import TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.alerts import found
@@ -48,7 +48,6 @@ USUALLY = timedelta(seconds=2)
 """The same delay, in nearly all cases."""
 LATE_EVERY_S = 60.0
 """Seconds between two reads of changes that were committed late, while there are changes."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECK_EVERY_S = 900.0
 """Seconds between two checks of a push that the project is ours, while nothing fails. Each write has its own check."""
 LOOK_EVERY_S = 30.0
@@ -79,10 +78,8 @@ class Memory:
     """Whether the last look found a form that the loop never had. The next push then sends the loop's form."""
     others: int | None = None
     """Number of tasks in the project, beyond those that are stored; None before the first look."""
-    faulty: dict[TaskId, str] = field(default_factory=dict)
-    """Tasks whose annotations Label Studio cannot show, each with the reason."""
-    tried_at: float = 0.0
-    """When these were last tried again."""
+    tried_at: float = -math.inf
+    """When the tasks were last tried again of which Label Studio cannot show the annotations."""
 
     def note(self, changes: Mapping[TaskId, datetime]) -> set[TaskId]:
         """Remember these changes, and return the tasks with a new one. The next pull begins after them."""
@@ -129,12 +126,6 @@ def pull(
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
         settle_decisions(database, spec)
-    for id_ in pull.faulty.keys() - memory.faulty.keys():
-        why = pull.faulty[id_]
-        logger.warning(
-            "task %d cannot be read, the others can; it is tried again: %s", id_, why, extra={"loop": spec.name}
-        )
-    memory.faulty = pull.faulty
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
     return report
@@ -142,11 +133,11 @@ def pull(
 
 def _again(pull: Pull, memory: Memory) -> PullReport:
     """Try the tasks again that could not be read."""
-    if not memory.faulty or time.monotonic() - memory.tried_at < LATE_EVERY_S:
-        pull.faulty = dict(memory.faulty)
+    if not pull.faulty or time.monotonic() - memory.tried_at < LATE_EVERY_S:
         return PullReport()
     memory.tried_at = time.monotonic()
-    return _take_in(pull, pull.gateway.tasks(pull.project_id, memory.faulty))
+    tasks = pull.gateway.tasks(pull.project_id, pull.faulty)
+    return pull.take_in(tasks, gone=pull.faulty.keys() - {task.id for task in tasks})
 
 
 def _look(pull: Pull, memory: Memory, confirm_deletions: bool) -> PullReport:
@@ -204,7 +195,8 @@ def _changed(pull: Pull, memory: Memory) -> PullReport:
     page = pull.gateway.changed_tasks(pull.project_id, memory.since)
     if len(page) == PAGE:
         return _all(pull, memory)
-    new = memory.note({task.id: task.updated_at for task in page})
+    new = memory.note({task.id: task.updated_at for task in page if task.updated_at != NEVER})
+    new |= {task.id for task in page if task.fault and task.id not in pull.faulty}
     return _take_in(pull, [task for task in page if task.id in new])
 
 
@@ -229,7 +221,7 @@ def _all(pull: Pull, memory: Memory) -> PullReport:
     """
     report = PullReport()
     began, newest = time.monotonic(), pull.gateway.newest_change(pull.project_id)
-    memory.since, memory.late_at = EPOCH if newest is None else newest - USUALLY, began
+    memory.since, memory.late_at = NEVER if newest is None else newest - USUALLY, began
     if newest is None:
         return report
     bookmark = pull.project.bookmark

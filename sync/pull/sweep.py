@@ -36,6 +36,8 @@ class Standing:
     annotated: int
     output_id: UUID | None
     """The output that its data names; None unless the signature is valid."""
+    is_faulty: bool = False
+    """Whether Label Studio cannot show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
         check_gone(pull.database, pull.gateway, pull.spec, pull.project, [one.task for one in gone])
     counted = {row.label_studio_id: row.annotated for row in rows}
     # Tasks with another number of annotations than stored, or not stored: a late import, or a task of somebody else.
-    differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
+    differ = [task.id for task in standing if task.is_faulty or task.annotated != counted.get(task.id, -1)]
     double = {output_id: tasks for output_id, tasks in ours.items() if len(tasks) > 1}
 
     # apply
@@ -127,7 +129,7 @@ def too_many(gone: int, known: int) -> bool:
 
 
 def reduce(tasks: Iterable[Task], signing_key: bytes) -> list[Standing]:
-    return [Standing(task.id, task.annotated, task.output_id(signing_key)) for task in tasks]
+    return [Standing(task.id, task.annotated, task.output_id(signing_key), bool(task.fault)) for task in tasks]
 
 
 def by_output(tasks: Iterable[Standing]) -> dict[UUID, list[Standing]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +19,7 @@ from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import adopted_tasks
+from labelloop.store.alerts import faulty as faulty_tasks
 from labelloop.store.alerts import found as alerts_found
 from labelloop.store.alerts import rows as alert_rows
 from labelloop.store.database import Conn, Database
@@ -31,6 +33,8 @@ from sync.alerts.answers import watch_answers, watch_deleted_tasks
 from sync.alerts.form import watch_form
 from sync.alerts.items import edited, watch_items
 from sync.pull.resolve import form_hash, resolve
+
+logger = logging.getLogger(__name__)
 
 HAS_TASK = [OutputState.IN_REVIEW, OutputState.ANSWERED]
 TAMPERED = "the signature in the task's data does not fit"
@@ -73,8 +77,9 @@ class Pull:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
         self.project_id: ProjectId = project.id
         self.instance = project.instance
-        self.faulty: dict[TaskId, str] = {}
-        """The tasks that were read without their annotations, each with the reason."""
+        with database.transaction() as conn:
+            self.faulty = faulty_tasks.get(conn, spec.name, self.instance)
+        """The tasks of which Label Studio cannot show the annotations, each with the reason."""
         self._users: dict[UserId, Person] = {} if users is None else users
 
     def take_in(
@@ -83,14 +88,15 @@ class Pull:
         *,
         bookmark: datetime | None = None,
         first: Callable[[Conn], object] | None = None,
+        gone: Collection[TaskId] = (),
     ) -> PullReport:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
 
         `first` is called in it before anything is stored. The annotations were there before the loop then: no alert.
-        Tasks with a fault stay as they were stored.
+        Tasks with a fault stay as they were stored. `gone`: faulty tasks that do not exist any more.
         """
         faulty = {task.id: task.fault for task in tasks if task.fault}
-        self.faulty = {id_: self.faulty[id_] for id_ in self.faulty.keys() - {task.id for task in tasks}} | faulty
+        tried = {*gone, *(task.id for task in tasks)}
         tasks = [task for task in tasks if not task.fault]
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
@@ -103,6 +109,12 @@ class Pull:
                 first(conn)
             report = self._store(conn, tasks, users, first is None)
             projects.set_bookmark(conn, self.spec.name, bookmark)
+            if faulty or tried & self.faulty.keys():
+                faulty_tasks.replace(conn, self.spec.name, self.instance, tried, faulty)
+        for id_ in faulty.keys() - self.faulty.keys():
+            why, extra = faulty[id_], {"loop": self.spec.name}
+            logger.warning("task %d cannot be read, the others can; it is tried again: %s", id_, why, extra=extra)
+        self.faulty = {id_: self.faulty[id_] for id_ in self.faulty.keys() - tried} | faulty
         return report + PullReport(faulty=len(faulty))
 
     def read_again(self) -> PullReport:

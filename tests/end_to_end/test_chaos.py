@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +21,10 @@ from tests.support.servers import LabelStudio
 pytestmark = pytest.mark.timeout(900)
 SEED = 14
 FAULTS_S = 60.0
-SILENT_S = 20.0
+LONG = bool(os.environ.get("LABELLOOP_TEST_LONG"))
+"""Whether the network is silent for a minute, and times are checked, which needs a machine that is not busy."""
+SILENT_S = 60.0 if LONG else 20.0
+TOLD_WITHIN_S, EQUAL_WITHIN_S = 15.0, 30.0
 BROKEN = {
     "answer 'nonsense', its annotations give": """
         update answers set label = 'nonsense' where seq = (select max(seq) from answers where label is not null)""",
@@ -66,7 +70,8 @@ def test_a_network_that_swallows_packets_hangs_nobody_and_all_recover_by_themsel
     studio.rate, began = 1.0, time.monotonic()
     for ready in (made.http["doorbell"].url, own.backend_url):
         assert httpx.get(ready + "/readyz", timeout=60).status_code == 503
-        print(f"told after {time.monotonic() - began:.1f} s")
+        print(f"told after {(told := time.monotonic() - began):.1f} s")
+        assert told < TOLD_WITHIN_S or not LONG
         assert httpx.get(ready + ("/healthz" if ready != own.backend_url else "/health"), timeout=60).is_success
     while max(person.may_be) == before or time.monotonic() - began < SILENT_S:
         with suppress(httpx.HTTPError):
@@ -77,7 +82,8 @@ def test_a_network_that_swallows_packets_hangs_nobody_and_all_recover_by_themsel
     assert until(lambda: not run.differences(), 120), run.differences()
     for ready in (made.http["doorbell"].url, own.backend_url):
         assert httpx.get(ready + "/readyz", timeout=60).is_success
-    print(f"equal again {time.monotonic() - began:.1f} s after the silence")
+    print(f"equal again {(equal := time.monotonic() - began):.1f} s after the silence")
+    assert equal < EQUAL_WITHIN_S or not LONG
 
 
 def test_people_go_on_while_the_ml_backend_stands_still(run: Run) -> None:

@@ -116,6 +116,7 @@ def house(
             hook_secret="a-hook-secret",
             intake_token="an-intake-token",
             backend_password="a-password",
+            record_heads=models / "heads.jsonl",
             models_dir=models,
             data_dir=models,
         )

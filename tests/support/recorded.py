@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from labelloop.process import heads
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.promises import trials
 from labelloop.store.record import sealing, verify
 from labelloop.store.record.findings import Finding
 from labelloop.store.tables import access, loops
@@ -30,6 +31,7 @@ def make_history(database: Database) -> list[UUID]:
     with database.transaction() as conn:
         access.add(conn, "a pipeline", ["submit"])
         access.revoke(conn, "a pipeline")
+        trials.begin(conn, "pets", trials.Labeller("pipeline", "1"), bytes(32), 1, {"*": [0.9, 0.8]}, None)
         loops.archive(conn, "pets", "ben")
         loops.restore(conn, "pets")
     return ids

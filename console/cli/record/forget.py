@@ -122,6 +122,9 @@ def _person(db: Database, person: str, by: str, why: str | None, dry_run: bool, 
 
     with db.transaction() as conn:
         found = people.find(conn, person)
+        logins = sorted({row.email.lower() for row in found if row.email})
+        if len(logins) > 1:
+            raise UsageError(f"{person!r} is the name of several people: give one of {', '.join(logins)}")
         names = sorted({person, *(name for row in found for name in (row.email, row.name) if name)})
         if by in names:
             raise UsageError(f"the proof would keep the name {by!r}, which it is about: sign with another, --by NAME")
@@ -130,7 +133,7 @@ def _person(db: Database, person: str, by: str, why: str | None, dry_run: bool, 
             raise UsageError(f"nobody is called {person!r}: `labelloop people` lists annotators; or it was forgotten")
         versions = people.learned_from(conn, found)
         answered = people.answers(conn, found)
-    to_stderr("this replaces the name by a pseudonym for good, in:")
+    to_stderr(f"this replaces the name{f' of {logins[0]}' if logins else ''} by a pseudonym for good, in:")
     for table, n in counts.items():
         to_stderr(f"  {n:>9,}  {table}")
     to_stderr(f"what stays: the answers to {_n(answered, 'output')}, under the pseudonym, and decisions. Tokens with")

@@ -18,7 +18,7 @@ def forget_rows(conn: Conn, table: str, where: str, values: Mapping[str, object]
     if row is None:
         return
     keys = [one["key"] for one in conn.execute(f"select {row['key']} as key from {table} r where {where}", values)]
-    if keys:  # each call reads the whole record
+    if keys:
         conn.execute("select record_forget(%s, %s)", [table, keys])
 
 

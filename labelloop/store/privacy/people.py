@@ -57,14 +57,15 @@ class Reviewer:
 
 
 def find(conn: Conn, person: str) -> list[Reviewer]:
-    """Return the person's rows in reviewers, by e-mail address, id or reviewer_id, locked."""
+    """Return the person's rows in reviewers, by e-mail address, id, reviewer_id or name, locked."""
     return (
         rows_of(conn, Reviewer)
         .execute(
             """
             select id, instance, email, name from reviewers
             where (lower(email) = lower(%(person)s) or id::text = lower(%(person)s)
-                or email is null and 'user ' || label_studio_user_id = %(person)s)
+                or email is null and 'user ' || label_studio_user_id = %(person)s
+                or lower(name) = lower(%(person)s))
             and forgotten_at is null order by id for update
             """,
             {"person": person},

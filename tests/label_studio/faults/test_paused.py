@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +15,9 @@ from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 from tests.support.workers.sync_worker import Worker
+
+PAUSE_S = 120.0 if os.environ.get("LABELLOOP_TEST_LONG") else 0.0
+"""Seconds for which the worker stands still at least."""
 
 
 @pytest.fixture
@@ -33,12 +38,14 @@ def test_a_worker_that_was_paused_while_another_sent_its_batch_changes_nothing_a
         first = Worker(loop.settings)
         assert faults.struck.wait(120)
         first.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
         second = Worker(loop.settings)
         try:
             wait_until(lambda: loop.states() == {"in_review": 4}, what="the other worker's import")
             assert _ended(loop) == {"abandoned", "adopted"}
             faults.let_go.set()  # what the first one had sent arrives now
             wait_until(lambda: sorted(loop.tasks_an_output()) == [2] * 4, what="the late import")
+            time.sleep(max(0.0, PAUSE_S - (time.monotonic() - began)))
             first.process.send_signal(signal.SIGCONT)
             loop.submit(3)
             wait_until(lambda: loop.states() == {"in_review": 7}, what="the next import")

@@ -14,10 +14,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from console.doctor import Level, answers
 from labelloop.errors import Refused, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import PAGE
 from labelloop.process.settings import FILE
+from labelloop.store.alerts import faulty
 from labelloop.store.database import Database
 from sync.pull import pull as pulling
 from sync.pull.pull import Memory
@@ -28,6 +30,7 @@ from tests.support.hops.pulled import feedback
 from tests.support.servers import LabelStudio, label_studio_database
 from tests.support.sync_loop import SyncLoop, region, sync_loop
 
+OUTPUT_OF = "select t.label_studio_id, o.key from tasks t join outputs o on o.id = t.output_id"
 UNREADABLE = json.dumps({"result": region("cat"), "lead_time": 1}).replace('"lead_time": 1', '"lead_time": 1e999')
 """An annotation that Label Studio stores, and that it can never show again."""
 
@@ -68,6 +71,63 @@ def test_a_task_at_which_label_studio_fails_hides_no_other_and_counts_once_it_is
     assert loop.states() == {"answered": 3, "in_review": 1}
     mended = loop.sql("select count(*) as n from annotations where task_id = %(bad)s", bad=bad)
     assert mended == [{"n": 2}]
+
+
+BROKEN = {
+    "data": (
+        "update task set data = data || '{\"n\": 1e5000}' where id = %s",
+        "update task set data = data - 'n' where id = %s",
+    ),
+    "annotation": (
+        "update task_completion set result = jsonb_insert(result, '{0,n}', '1e5000') where task_id = %s",
+        "update task_completion set result = result #- '{0,n}' where task_id = %s",
+    ),
+}
+"""A number of 5,001 digits in what Label Studio has stored: it answers 500 to each list with the task, whatever fields
+are asked for. By what each of two tasks has it, and the repair.
+"""
+
+
+def test_tasks_that_label_studio_cannot_even_list_stop_nothing_and_are_named_until_they_are_mended(
+    loop: SyncLoop, label_studio_postgres: str
+) -> None:
+    loop.submit(7)
+    loop.push()
+    first, data, annotation, gone, *others = (task["id"] for task in loop.tasks())
+    for task in (data, annotation, gone):
+        loop.annotate(task, "cat")
+    broken = {"data": [data, gone], "annotation": [annotation]}
+
+    def do(which: int) -> None:
+        with psycopg.connect(label_studio_database(label_studio_postgres, loop.project.instance)) as conn:
+            for name, tasks in broken.items():
+                for task in tasks:
+                    conn.execute(BROKEN[name][which], [task])
+
+    do(0)
+    loop.annotate(others[0], "dog")
+    assert loop.pull().answers == 1
+    loop.annotate(others[1], "eel")
+    report = loop.pull(full=True)  # by a worker that was started anew
+    assert (report.answers, report.withdrawn) == (1, 0)
+    loop.submit(1)
+    assert loop.push().pushed == 1
+    keys = {row["label_studio_id"]: row["key"] for row in loop.sql(OUTPUT_OF)}
+    with loop.database.transaction() as ours:
+        named = faulty.list_(ours, "pets")
+    assert {row.label_studio_id: row.key for row in named} == {id_: keys[id_] for id_ in (data, annotation, gone)}
+    assert all("500" in row.reason and "4300 digits" in row.reason for row in named)
+    finding = answers.faulty("pets", named)
+    assert finding.level is Level.FAULT
+    assert f"projects/{loop.project_id}/data?task={data}" in finding.repair
+
+    do(1)
+    loop.web.delete(f"/api/tasks/{gone}/").raise_for_status()
+    loop.annotate(first, "cat")
+    assert loop.pull().answers == 3
+    assert loop.pull(full=True).withdrawn == 1
+    assert loop.states() == {"answered": 5, "in_review": 2, "withdrawn": 1}
+    assert loop.sql("select * from faulty_tasks") == []
 
 
 def test_an_answer_without_a_change_of_its_task_is_no_sign_that_label_studio_was_restored(

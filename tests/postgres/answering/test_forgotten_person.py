@@ -103,6 +103,25 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
     ]
 
 
+def test_a_person_is_found_by_name_unless_several_have_it(desk: Desk) -> None:
+    in_label_studio, other = desk.submit("a", "b")
+    for task, output in ((1, in_label_studio), (2, other)):
+        desk.open_task(output, task)
+        desk.annotate(output, task, "cat", task_id=task)
+    with desk.database.transaction() as conn:
+        conn.execute("update reviewers set name = 'Anna Li'")
+    both = run(desk, "forget", "--person", "anna li", "--yes")
+    assert both.exit_code == 2
+    assert all(login in both.stderr for login in (ANNA, "ben@x.org"))
+    with desk.database.transaction() as conn:
+        conn.execute("update reviewers set name = 'Ben' where email <> %s", [ANNA])
+    done = run(desk, "forget", "--person", "anna li", "--yes")
+    assert done.exit_code == 0, done.output
+    assert f"the name of {ANNA}" in done.stderr
+    assert rows_with(desk.database, ANNA) == rows_with(desk.database, "Anna Li") == []
+    assert desk.sql("select email from reviewers where forgotten_at is null") == [{"email": "ben@x.org"}]
+
+
 def test_a_forgotten_output_takes_no_feedback_and_a_wrong_wish_is_refused(desk: Desk) -> None:
     (output,) = desk.submit("a")
     assert run(desk, "forget", "--key", "a", "--yes").exit_code == 0

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -222,9 +223,10 @@ def test_status_names_refused_rows_of_a_loop_that_does_not_exist(database: Datab
 
 
 def test_a_worker_takes_a_row_within_five_seconds_and_ten_thousand_once_though_it_is_killed(
-    database: Database, database_url: str
+    database: Database, database_url: str, tmp_path: Path
 ) -> None:
     settings = {
+        "LABELLOOP_RECORD_HEADS": str(tmp_path / "heads.jsonl"),
         "LABELLOOP_DATABASE_URL": database_url,
         "LABELLOOP_LABEL_STUDIO_URL": "http://127.0.0.1:9",
         "LABELLOOP_LABEL_STUDIO_TOKEN": "none",

@@ -15,6 +15,10 @@ from labelloop.store.tables import access
 from tests.support.recorded import Recorded
 
 WRITE = "insert into access_tokens (name, sha256, scopes) values (%s, sha256(%s::bytea), '{submit}')"
+MANY = """
+    insert into record_entries (actor, what, key, operation) select 1, 'tasks', n::text, 'insert'
+    from generate_series(1, 9000) n
+"""
 
 
 @pytest.fixture
@@ -73,6 +77,36 @@ def test_writers_and_two_sealers_at_once_make_one_chain(empty: Recorded) -> None
     empty.make_token("last")
     empty.seal(), empty.seal()
     assert empty.one("select horizon from record_sealing") == empty.one("select max(id) from record_entries")
+
+
+def test_a_long_backlog_is_sealed_in_steps_that_read_no_entry_again_and_lose_none(empty: Recorded) -> None:
+    with psycopg.connect(empty.database.url) as late:
+        late.execute(WRITE, ["late", b"late"])
+        empty.tamper(MANY)
+        horizons = []
+        for _ in range(4):
+            with empty.database.transaction() as conn:
+                sealing.seal(conn, 1_000)
+            horizons.append(empty.one("select horizon from record_sealing"))
+        assert horizons == [0, 0, 0, 0], "the entry of a transaction that goes on may come yet"
+        late.commit()
+    for step in range(4):
+        with empty.database.transaction() as conn:
+            sealing.seal(conn, 1_000)
+        horizon = empty.one("select horizon from record_sealing")
+        sealed = empty.one("select max(record_id) from record_seals")
+        assert horizon in (0, sealed) if step == 0 else horizon == sealed
+    empty.seal(), empty.seal()
+    assert places(empty) == (9_001, 9_001, 9_001)
+    assert empty.one("select horizon from record_sealing") == empty.one("select max(id) from record_entries")
+
+
+def test_the_entries_of_a_row_are_forgotten_without_reading_all(empty: Recorded) -> None:
+    empty.tamper(MANY)
+    empty.tamper("analyze record_entries")
+    with empty.database.transaction() as conn:
+        plan = conn.execute("explain update record_entries set salt = null where key = any(array['1', '2'])").fetchall()
+    assert "record_entries_by_key" in str(plan)
 
 
 def test_a_sealer_that_was_killed_before_it_published_does_so_at_its_next_turn(empty: Recorded) -> None:

@@ -155,6 +155,7 @@ ROWS = {
     "promotions": "why = 'better' where epoch = 1",
     "retrain_runs": "scores = '{}' where id = (select id from retrain_runs where scores is not null limit 1)",
     "access_tokens": "scopes = array['admin'] where name = 'a pipeline'",
+    "promise_tests": "thresholds = '{\"*\": [0.5]}'",
 }
 """A change of one row of each table, that its triggers do not see."""
 

@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 
@@ -26,6 +29,9 @@ class Worker:
     """A sync worker that the test can end in two ways."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.record_heads is None:  # the default is in the folder that the tests run in
+            self._folder = tempfile.TemporaryDirectory(prefix="labelloop-heads-")
+            settings = replace(settings, record_heads=Path(self._folder.name) / "heads.jsonl")
         environ = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sync.worker"], env={**environ, **settings.to_env()}, stderr=subprocess.PIPE
