@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
     },
     "use": {
         "labels": ["billing", "delivery"],
+        "former": {},
         "fields": ["text"],
         "trigger": "model_confidence < 0.8",
         "overlap": 1,
@@ -120,6 +121,7 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
         ("model.file.trouble", "the file of version ab is damaged", "It cannot serve predictions: the file of version"),
         ("data.stale", {"changed": 3, "withdrawn": 2}, "of which 5 are stale (3 changed, 2 withdrawn)"),
         ("data.distrusted", {"taught": 4, "judged": 1}, "4 of its training answers and 1 of its held-out ones rest on"),
+        ("use.former", {"billing": ["invoices"]}, "It was trained before 'billing' became 'invoices', and what it"),
         ("data.accepted", 12, "It was also trained on 12 outputs that passed unseen"),
         ("metrics.holdout", None, "Its accuracy is not known"),
         ("metrics.detectable", 0.052, "a gain below 5.2 points"),
