@@ -55,7 +55,8 @@ def _of_labels(
 ) -> tuple[list[str], tuple[str, ...]]:
     """Return the faults of the form's labels, and its labels that the model was never trained on."""
     # A label that the loop's form no longer has is never shown. Classes of a structured answer may not be labels.
-    known = {answer.shown(label) for label in classes if label in loop.answer.labels} if answer else set()
+    now = {loop.answer.today(label) for label in classes}
+    known = {answer.shown(label) for label in now if label in loop.answer.labels} if answer else set()
     if answer is None or not answer.labels or not known:
         return [], ()
     missing = [label for label in known if label not in answer.labels]

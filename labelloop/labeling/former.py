@@ -48,6 +48,10 @@ class LabelChange:
 def words(kind: ChangeKind, labels: Sequence[str], becomes: Sequence[str]) -> str:
     """Return a change as a part of a sentence: `'cat' became 'feline'`."""
     old = " and ".join(map(repr, labels))
+    if kind is ChangeKind.UNDO:
+        return f"{' and '.join(map(repr, becomes))} came back" + (
+            f" for {old}" if list(labels) != list(becomes) else ""
+        )
     return f"{old} became {' and '.join(map(repr, becomes))}" if becomes else f"{old} was retired"
 
 

@@ -59,7 +59,8 @@ def _without_known(read: Read, after: TaskId, size: int, known: set[TaskId]) -> 
                 raise
             found = [{"id": id_, FAULT: str(exc)}]
         else:
-            known.discard(id_)
+            if found:  # else it is gone, or only not among these
+                known.discard(id_)
         page += found
     return sorted(page, key=lambda item: item["id"])[:size]
 
@@ -78,7 +79,7 @@ def _in_parts(read: Read, after: TaskId, size: int) -> list[Any]:
                 n = math.ceil(n / SMALLER)
                 continue
             faults += 1
-            part = [{"id": _next(read, after), FAULT: str(exc)}]
+            part = [{"id": _next(read, after, str(exc)), FAULT: str(exc)}]
         found += part
         if len(part) < n:
             break
@@ -86,14 +87,15 @@ def _in_parts(read: Read, after: TaskId, size: int) -> list[Any]:
     return found
 
 
-def _next(read: Read, after: TaskId) -> TaskId:
+def _next(read: Read, after: TaskId, why: str) -> TaskId:
     """Return the lowest id above `after`: that of the task at which Label Studio fails.
 
     Only a request that fails says that it is there, so the range that fails is halved.
     """
     if _fails(read, after, after):  # there is no such task
         raise Unreachable(
-            "Label Studio answers 500 to every list of the project, as it does if its first task is broken"
+            "Label Studio answers 500 to every list of the project: its database is away, or the first task is broken "
+            f"({why})"
         )
     low, step = after, 1
     while not _fails(read, low, low + step):

@@ -24,6 +24,10 @@ TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_i
 class Listing(Calls):
     """Reads the list of tasks of a project. A task at which Label Studio fails hides no other."""
 
+    def remember_faults(self, project_id: ProjectId, ids: Collection[TaskId]) -> None:
+        """Take these tasks as faulty, so that nobody has to search for them after a restart."""
+        self._connection.faulty.setdefault(project_id, set()).update(ids)
+
     def _tasks(self, project_id: ProjectId, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
         last = BEFORE_ALL
         while True:

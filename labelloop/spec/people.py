@@ -31,7 +31,7 @@ class People(Strict):
     """Number of answers in a period after which a person gets no new tasks until the others with the same tags have
     given as many. None means that nobody is left out.
     """
-    hand_on_after: str = "1d"
+    hand_on_after: str = "3d"
     """Time after which an unanswered task goes to another person: `30m`, `6h`, `2d`."""
     pause_after: int = Field(default=90, ge=5, le=24 * 60)
     """Minutes of work after which a pause is suggested. Nobody is ever blocked."""

@@ -23,6 +23,7 @@ from labelloop.store.adoptions import Adoption
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects
 from sync.adopting.settings import restored
+from sync.project import adjudicating
 from sync.project.project import HOOK_HEADER, ML_TITLE, check_is_ours, hook_path, mark
 from sync.project.signposts import TAB
 from sync.pull.pull import pull
@@ -144,7 +145,7 @@ def _disconnect(gateway: Gateway, project: LoopProject, adoption: Adoption, spec
         if backend.title == ML_TITLE and backend.url.rstrip("/") == settings.backend_url.rstrip("/"):
             gateway.delete_ml_backend(backend.id)
     for view in gateway.views(project.id):
-        if (view.title == TAB or is_of_person(view)) and view.id not in adoption.tabs:
+        if (view.title == TAB or is_of_person(view) or adjudicating.is_ours(view)) and view.id not in adoption.tabs:
             gateway.delete_view(view.id)
 
 

@@ -49,9 +49,12 @@ class HeadSender:
 
     async def look(self) -> None:
         """Begin to send the newest head, unless it was sent, or a try is in progress or failed just now."""
+        if not self._url:
+            await asyncio.to_thread(self._say, None)  # a failure from before the setting was removed
+            return
         head = self._newest()
         idle = self._sending is None or self._sending.done()
-        if self._url and head is not None and head.hash != self._sent and idle and time.monotonic() >= self._not_before:
+        if head is not None and head.hash != self._sent and idle and time.monotonic() >= self._not_before:
             self._sending = asyncio.create_task(self._send(head))
 
     async def finish(self) -> None:

@@ -7,6 +7,7 @@ has no field for what labelloop knows about it.
 
 from __future__ import annotations
 
+from labelloop.labelstudio.answers import View
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
@@ -15,13 +16,20 @@ from labelloop.store.opinions import unsettled
 from sync.project.signposts import hidden_columns
 
 TAB = "Adjudicate"
+FILTER = "filter:tasks:annotations_ids"
 MOST = 200
 """Tasks in the tab; the others come into it when some of these have an answer."""
 
 
+def is_ours(view: View) -> bool:
+    """Whether its only filter is the one that labelloop writes: a tab of people with this title stays theirs."""
+    items = (view.data.get("filters") or {}).get("items") or []
+    return view.title == TAB and [one.get("filter") for one in items] == [FILTER]
+
+
 def keep_tab(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
     """Keep one tab with the tasks that wait for an adjudicator, while the loop has adjudicators."""
-    standing = [view for view in gateway.views(project.id) if view.title == TAB]
+    standing = [view for view in gateway.views(project.id) if is_ours(view)]
     if not spec.adjudicators:
         for view in standing:
             gateway.delete_view(view.id)
@@ -32,7 +40,7 @@ def keep_tab(database: Database, gateway: Gateway, spec: LoopSpec, project: Loop
     named = [str(row.annotation_id) for row in rows if row.annotation_id is not None]
     # No annotation has the number 0: a filter without a value would show all tasks.
     tasks = {
-        "filter": "filter:tasks:annotations_ids",
+        "filter": FILTER,
         "operator": "contains",
         "type": "String",
         "value": ",".join(named) or "0",

@@ -27,7 +27,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.opinions import adjudicated, estimates, further, learned
 from labelloop.store.opinions.further import Asked
 from labelloop.store.pipelines import direct
-from labelloop.store.tables import doubts, jobs, projects
+from labelloop.store.tables import doubts, jobs, loops, projects
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from sync.pull.agree import agree, ask_further, judging, weighs
@@ -54,6 +54,8 @@ def settle_opinions(database: Database, spec: LoopSpec) -> Settled:
     number = _estimate(database, spec) if spec.consensus != MAJORITY else None
     with database.transaction() as conn:
         projects.lock_hop(conn, spec.name, "answers")
+        if not loops.knows_labels(conn, spec):
+            return Settled(number)  # the change of the labels asks for this job again
 
         # gather
         only = None if weighs(spec) else further.affected(conn, spec.name, spec.adjudicators)
@@ -113,6 +115,8 @@ def _estimate(database: Database, spec: LoopSpec) -> int | None:
         learner = {"weight": both.learner, "agreement": both.agreement, "newcomer": float(both.people.mean())}
     with database.transaction() as conn:
         projects.lock_hop(conn, spec.name, "answers")
+        if not loops.knows_labels(conn, spec):
+            return None
         return estimates.save(conn, spec.name, spec.consensus, labels, found, made.shares, made.newcomer, rows, learner)
 
 

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from labelloop.answers.people import Person
+from labelloop.labelstudio.faults import MOST_FAULTS
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
@@ -204,7 +205,7 @@ def _late(pull: Pull, memory: Memory) -> PullReport:
     """Take in tasks from the margin before the bookmark on, and move the bookmark to the newest change."""
     bookmark, began = pull.project.bookmark, time.monotonic()
     changes = {} if bookmark is None else pull.gateway.changes(pull.project_id, bookmark - MARGIN)
-    if bookmark is None or len(changes) == CHANGES:
+    if bookmark is None or len(changes) >= CHANGES - MOST_FAULTS:  # faulty tasks are not among them
         return _all(pull, memory)
     settled = began - memory.changed_at > MARGIN.total_seconds()
     new = memory.note(changes)

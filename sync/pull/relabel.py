@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from labelloop.errors import Failed
 from labelloop.labeling.changing import Wanted
 from labelloop.labeling.controls import ControlTag, Former
 from labelloop.spec.loop import LoopSpec
@@ -43,17 +44,20 @@ def relabel(
     by: str,
     why: str,
     undoes: int | None = None,
+    seen: int = 0,
 ) -> Relabelled:
     """Store the change, register the loop's new files (`spec`), and give every table the labels of today.
 
-    Pushes and answers of the loop wait for it. Raises SpecError, and changes nothing, if the files cannot be
-    registered.
+    Pushes and answers of the loop wait for it. `seen`: the newest change of the labels that the plan knew. Raises
+    SpecError, and changes nothing, if the files cannot be registered; Failed if there is a newer change.
     """
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = 0")
         # In the order of `take_in`: answers first, then the push that may be claiming an output now.
         projects.lock_hop(conn, spec.name, "answers")
         projects.lock_hop(conn, spec.name, "push")
+        if label_changes.newest(conn, spec.name) != seen:
+            raise Failed("the labels have been changed meanwhile: nothing was done, run it again")
         label_changes.add(
             conn, spec.name, wanted.kind, wanted.labels, wanted.becomes, created, says, files, undoes, by, why
         )
@@ -62,7 +66,7 @@ def relabel(
         done = _retell(conn, spec, touched, again=True)
         if spec.learner.is_trained:
             jobs.ask_for_more(conn, spec)
-        for job in (jobs.PRELABEL, jobs.PUSH):
+        for job in (jobs.PRELABEL, jobs.PUSH, jobs.OPINIONS):
             jobs.ask(conn, job, spec.name)
     logger.info("loop %s: %s", spec.name, wanted.words, extra={"report": done})
     return done
@@ -73,6 +77,7 @@ def retell(database: Database, spec: LoopSpec) -> Relabelled:
     if not spec.former_labels:
         return Relabelled(0, 0)
     with database.transaction() as conn:
+        conn.execute("set local statement_timeout = 0")
         projects.lock_hop(conn, spec.name, "answers")
         projects.lock_hop(conn, spec.name, "push")
         return _retell(conn, spec, sorted(spec.former_labels), again=False)

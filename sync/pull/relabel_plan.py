@@ -19,6 +19,8 @@ from labelloop.store.tables import loops
 from labelloop.store.tables import versions as version_store
 
 YAML, XML = "loop.yaml", "labels.xml"
+OF_LABELS = {"labels", "labels_xml", "definitions", "former_labels", "budget", "examples", "judge"}
+"""Keys of a spec that a change of labels may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Plan:
     counts: Counts
     versions: Sequence[str]
     """Versions that know one of the labels."""
+    seen: int = 0
+    """The newest change of the labels."""
+    also: Sequence[str] = ()
+    """Other keys that the files change as well."""
     undoes: int | None = None
     done: str | None = None
     """Why nothing is left to do, as a sentence; None if something is."""
@@ -61,6 +67,8 @@ def plan(conn: Conn, loop: str, texts: Mapping[str, str], wanted: Wanted, contro
         after[2],
         label_changes.counts(conn, loop, wanted.labels),
         _versions(conn, loop, wanted.labels),
+        seen=label_changes.newest(conn, loop),
+        also=_also(spec, after[2]),
     )
 
 
@@ -81,7 +89,7 @@ def plan_of_undo(conn: Conn, loop: str, texts: Mapping[str, str]) -> Plan:
         rename = change.kind is ChangeKind.RENAME and bool(removed)
         after = relabelled(loop, texts[YAML], texts.get(XML, ""), removed, added, rename=rename)
     says = undone(change, [one for one in changes if one.id < change.id])
-    touched = sorted({*change.becomes, *change.created})
+    touched = sorted({*change.labels, *change.becomes, *change.created})
     return Plan(
         loop,
         wanted,
@@ -91,8 +99,16 @@ def plan_of_undo(conn: Conn, loop: str, texts: Mapping[str, str]) -> Plan:
         after[2],
         label_changes.counts(conn, loop, touched),
         _versions(conn, loop, touched),
+        seen=label_changes.newest(conn, loop),
+        also=_also(spec, after[2]),
         undoes=change.id,
     )
+
+
+def _also(spec: LoopSpec, after: LoopSpec) -> list[str]:
+    """Return the keys, beside those that name labels, in which the files differ from what is in force."""
+    now, then = spec.to_json(), after.to_json()
+    return sorted(name for name in now if now[name] != then[name] and name not in OF_LABELS)
 
 
 def _registered(conn: Conn, loop: str) -> LoopSpec:

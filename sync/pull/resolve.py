@@ -165,7 +165,8 @@ def form_hash(spec: LoopSpec) -> bytes:
     """Return the SHA-256 of what answers are read by, the labeling config and `answer`: while it is the same, an
     unreadable answer is not read again.
     """
-    read_by = "\0".join((spec.labels_xml, *spec.answer, *(f"{k}={v}" for k, v in spec.former_labels.items())))
+    former = sorted(f"{label}={one}" for label, one in spec.former_labels.items())
+    read_by = "\0".join((spec.labels_xml, *spec.answer, *former))
     return hashlib.sha256(read_by.encode()).digest()
 
 

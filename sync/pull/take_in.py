@@ -80,6 +80,7 @@ class Pull:
         with database.transaction() as conn:
             self.faulty = faulty_tasks.get(conn, spec.name, self.instance)
         """The tasks of which Label Studio cannot show the annotations, each with the reason."""
+        gateway.remember_faults(project.id, self.faulty)
         self._users: dict[UserId, Person] = {} if users is None else users
 
     def take_in(
@@ -231,7 +232,7 @@ class Pull:
         with self.database.transaction() as conn:
             known = feedback_store.reviewers(conn, self.instance)
             feedback_store.upsert_reviewers(
-                conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users}
+                conn, self.instance, {id_: self._users[id_] for id_ in sorted(known) if id_ in self._users}
             )
 
     def _users_of(self, tasks: Sequence[Task]) -> Mapping[UserId, Person]:

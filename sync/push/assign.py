@@ -9,6 +9,7 @@ that were in the project before the loop, which lack that field, are named by th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,8 @@ from sync.project.signposts import ORDERING, WIDTHS, hidden_columns
 
 TASKS = ": tasks"
 """End of the title of a person's tab, behind the address: Label Studio shows the first characters only."""
+IN_TAB = 500
+"""Tasks in a tab, the most useful ones; the others come into it when some of these have an answer."""
 
 
 def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
@@ -38,16 +41,22 @@ def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
     with database.transaction() as conn:
         if spec.people is None and not assignments.any_(conn, spec.name):
             return
+    if spec.people is None:
+        _keep_tabs(database, gateway, spec, project.id, [])  # first: the rows say that it is still to be done
     now = datetime.now(UTC)
     users = gateway.users() if spec.people is not None else {}
     with database.transaction() as conn:
         projects.lock_hop(conn, spec.name, "assign")
         _keep_people(conn, spec, project, users, now)
+    if spec.people is None:
+        return
+    with database.transaction() as conn:  # no lock on people while the shares are computed: a pull would wait
+        projects.lock_hop(conn, spec.name, "assign")
         if (found := sharing(conn, spec, now)) is not None:
             shares = share_out(found.items, found.workers, found.rule.rotate_after)
             assignments.store(conn, spec.name, shares.given, shares.handed_on)
         found = sharing(conn, spec, now)
-    tasks = [] if found is None else [(one, found.open_tasks(one.id)) for one in found.people]
+    tasks = [] if found is None else [(one, found.open_tasks(one.id)[:IN_TAB]) for one in found.people]
     _keep_tabs(database, gateway, spec, project.id, tasks)
 
 
@@ -60,7 +69,7 @@ def _keep_people(
     distrusted = decisions.in_force(conn, spec.name, project.instance)
     listed = {
         id_: person
-        for id_, person in users.items()
+        for id_, person in sorted(users.items())  # in the order of a pull, which locks the same rows
         if person.email.lower() in wanted
         and id_ not in forgotten
         and not any(one.covers(now) for one in distrusted.get(id_, ()))
@@ -72,7 +81,7 @@ def _keep_people(
 
 def is_of_person(view: View) -> bool:
     """Whether this is the tab of a person's tasks."""
-    return view.title.endswith(TASKS) and "@" in view.title
+    return re.fullmatch(rf"\S+@\S+{TASKS}", view.title) is not None
 
 
 def _keep_tabs(

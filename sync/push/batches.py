@@ -17,6 +17,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, Database
+from labelloop.store.opinions import adjudicated
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import batches, outputs, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
@@ -116,6 +117,7 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, T
     adopted = batches.in_review(conn, batch_id, list(ids))
     task_store.answered_before(conn, list(ids))
     direct.close(conn, list(ids))
+    adjudicated.close(conn, list(ids))
     pool.put_back(conn, batch_id)
     back = batches.release(conn, batch_id, OutputState.WAITING, "its import did not make the task")
     direct.settle(conn, batches.item_ids(conn, batch_id))

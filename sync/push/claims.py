@@ -51,17 +51,16 @@ class Claims:
         self._is_full = False
         """Whether the last look found no free place, with all that is on its way."""
 
-    def next(self, arrived: Callable[[], object] = lambda: None) -> Claim | None:
+    def next(self, arrived: Callable[[], bool] = lambda: False) -> Claim | None:
         """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits.
 
-        `arrived` waits until the batch before is in Label Studio: a selection compares with all that people see.
+        `arrived` waits until the batch before is in Label Studio, since a selection compares with all that people see.
+        It returns whether some of it was refused, which frees places.
         """
         if self._selected is not None and (claim := self._claim(*self._selected)) is not None:
             return claim
-        if self._selected is not None:
-            if self._is_full:
-                return None
-            arrived()
+        if self._selected is not None and not arrived() and self._is_full:
+            return None
         before, picks = prepare(self._database, self._spec, self._first_look_s)
         if before.free < self._at_least or not before.chosen(picks, before.places):
             return None

@@ -25,7 +25,7 @@ from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import batches, jobs, projects
+from labelloop.store.tables import batches, jobs, loops, projects
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.push.batches import PushReport, in_force
@@ -227,7 +227,7 @@ class _Renewal:
                     self._project_id, row.label_studio_id, version, order_score(place), result
                 )
             with self._database.transaction() as conn:
-                task_store.show(conn, version, {row.output_id: place})
+                self._show(conn, version, {row.output_id: place})
 
     def send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> bool:
         """Import a new prediction for each of these tasks. Returns False if another push is about to send some."""
@@ -243,6 +243,12 @@ class _Renewal:
         with self._database.transaction() as conn:
             projects.set_model_version(conn, self._spec.name, version)
         logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
+
+    def _show(self, conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
+        """Store what tasks show now; if the labels have changed since it was made, the next push sends it again."""
+        task_store.lock(conn, priorities)
+        if loops.knows_labels(conn, self._spec):
+            task_store.show(conn, version, priorities)
 
     def _results(self, rows: Sequence[OpenTask]) -> dict[UUID, list[dict[str, Any]]]:
         """Return the prelabel of each task by its output. The data are read only if the form's results need them."""
@@ -285,7 +291,7 @@ class _Renewal:
                 batches.forget_items(conn, batch_id)
             raise
         with self._database.transaction() as conn:
-            task_store.show(conn, version, carried)
+            self._show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
         return len(carried)

@@ -68,8 +68,6 @@ def push(
         ask_as_many(database, gateway, spec, gateway.project(project.id))
     reopen(database, gateway, spec, project)
     close(database, gateway, spec, project)
-    if spec.adjudicators:
-        adjudicating.keep_tab(database, gateway, spec, project)
     report = over_budget + settle(database, gateway, project, settings.push_grace_s)
     renew = partial(prelabel, database, gateway, spec, project, settings.push_grace_s, checked)
     renewed, failure = _try(renew)
@@ -77,12 +75,14 @@ def push(
 
     # decide and apply, batch by batch
     report += _fill(database, gateway, spec, project, Claims(database, spec, checked, at_least, first_look_s))
+    assign(database, gateway, spec, project)  # before a renewal that fails: people take their tasks from their tabs
     if failure is not None:
         raise failure
     report += renew()
     if is_first and report.pushed:
         first_tasks(database, gateway, spec, project)
-    assign(database, gateway, spec, project)
+    if spec.adjudicators and (check or report != PushReport()):
+        adjudicating.keep_tab(database, gateway, spec, project)
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report
@@ -122,9 +122,11 @@ def _fill(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPro
     report = PushReport()
     with Sending(database, gateway, spec, project) as sending:
 
-        def arrived() -> None:
+        def arrived() -> bool:
             nonlocal report
-            report += sending.end()
+            done = sending.end()
+            report += done
+            return bool(done.quarantined)
 
         while (claim := claims.next(arrived)) is not None:
             report += PushReport(opened=claim.opened)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from labelloop.errors import Failed, Refused, Unreachable
+from labelloop.errors import Failed, LabelloopError, Refused, Unreachable
 from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
@@ -21,7 +21,8 @@ from labelloop.queue.tasks import TaskDraft
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import batches
+from labelloop.store.tables import batches, loops
+from labelloop.store.tables import tasks as task_store
 from sync.push.batches import PushReport, adopt, put_back
 from sync.push.drafts import task_drafts, with_draws
 
@@ -60,9 +61,13 @@ class Sending:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             self.end()
+        except LabelloopError:
+            if kind is None:
+                raise
+            logger.exception("loop %s: the last request of a push that failed", self._spec.name)
         finally:
             self._sender.shutdown()
 
@@ -125,6 +130,8 @@ class Sending:
         made = {draft.output_id: id_ for draft, id_ in zip(sent.batch.drafts, ids, strict=True)}
         with self._database.transaction() as conn:
             pushed, _ = adopt(conn, self._project, sent.batch.batch_id, made)
+            if not loops.knows_labels(conn, self._spec):  # they show a label of before: the next push sends it again
+                task_store.show(conn, "", {draft.output_id: draft.priority for draft in sent.batch.drafts})
         return PushReport(pushed=pushed)
 
     def _put_back(self, batch_id: UUID, became: BatchState, why: Exception) -> None:

@@ -52,8 +52,9 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
     addresses = {address.lower() for address in spec.adjudicators}
     final = {one.ids[0] for one in everybody if (one.login or "").lower() in addresses}
     # An adjudicator sees what people differ on alone, with their answers: that measures nobody.
-    seen = [row if comparable else _without_labels(row) for row in rows if row.person not in final]
-    watched, answers = flags.watch(seen, spec.overlap), by_person(seen)
+    own = [row if comparable else _without_labels(row) for row in rows]
+    watched = flags.watch([row for row in own if row.person not in final], spec.overlap)
+    answers = by_person(own)
     matrices, made = evidence.confusions(conn, loop), decisions.list_(conn, loop)
     assigned, people = Assigned(conn, spec, now), []
     for one in everybody:

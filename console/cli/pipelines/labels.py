@@ -156,6 +156,7 @@ def _change(
         texts = _texts(folder)
         wanted = Wanted(ChangeKind(kind), tuple(labels), tuple(becomes), ask)
         with db.transaction() as conn:
+            conn.execute("set local statement_timeout = 0")
             found = plan_of_undo(conn, of, texts) if kind == "undo" else plan(conn, of, texts, wanted, control)
         if found.done is not None:
             to_stderr(found.done)
@@ -167,6 +168,8 @@ def _change(
         if not yes:
             click.echo("\n".join(_words(found)))
             click.confirm("Do this?", abort=True)
+            if _texts(folder) != texts:
+                raise Failed(f"the files in {folder} have changed meanwhile: nothing was done, run it again")
         done = _carry_out(db, folder, found, str(name), why)
     if as_json:
         return print_json({**_as_json(found), "changed_answers": done.answers})
@@ -203,7 +206,9 @@ def _carry_out(db: Database, folder: Path, found: Plan, by: str, why: str) -> Re
         spec, faults = look(folder)
         if spec is None:
             raise faults[0]
-        done = relabel(db, spec, found.wanted, found.created, found.says, found.files, by, why, found.undoes)
+        done = relabel(
+            db, spec, found.wanted, found.created, found.says, found.files, by, why, found.undoes, found.seen
+        )
     except Exception:
         for name, texts in found.files.items():
             _write(folder / name, texts["before"])
@@ -250,14 +255,16 @@ def _words(found: Plan) -> list[str]:
     count = {
         ChangeKind.SPLIT: "would not count any more, and people are asked again",
         ChangeKind.RETIRE: "would not count any more" + (", and people are asked again" if wanted.ask else ""),
-        ChangeKind.UNDO: "would count as before",
+        ChangeKind.UNDO: "would count as before the change",
     }.get(wanted.kind, f"would count as {' and '.join(map(repr, wanted.becomes))}")
+    also = [f"The files change other keys too: {', '.join(found.also)}."] if found.also else []
     return [
         f"Loop {found.loop}: {wanted.words}. Labels then: {', '.join(found.spec.labels)}.",
         f"{counted(n.answers, 'answer')} {count} ({n.held_out:,} held out).",
         f"{counted(n.open, 'open task')} and {counted(n.waiting, 'waiting output')} show it as a prelabel.",
         f"Files that change: {', '.join(sorted(found.files)) or 'none, they are changed already'}.",
         f"Versions that know it: {', '.join(map(short, found.versions)) or 'none'}.",
+        *also,
     ]
 
 

@@ -41,7 +41,9 @@ def all_(conn: Conn, loop: str, only: Sequence[UUID] | None = None) -> list[Aske
         select o.id, a.label, a.agreement, coalesce(a.reviewers, 0) as reviewers, a.certainty, a.estimate_id, f.given,
             (select reviewer_id from adjudications where answer_seq = a.seq) as adjudicator,
             o.state::text, coalesce(t.overlap, 0) as overlap,
-            t.output_id is not null and o.lane <> 'gold' and not t.elsewhere as askable,
+            t.output_id is not null and o.lane <> 'gold' and not (t.elsewhere and exists (
+                select from feedback x join reviewers r on r.id = x.reviewer_id
+                where x.model_output_id = o.id and r.instance <> t.instance)) as askable,
             o.lane = 'rule' and not o.holdout as learner
         from (
             select model_output_id as id, count(*) as given from feedback

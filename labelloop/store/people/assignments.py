@@ -102,8 +102,10 @@ def assignees(conn: Conn, loop: str, begin: datetime) -> list[Assignee]:
                 from assignees a join reviewers r on r.id = a.reviewer_id where a.loop = %(loop)s
             )
             select t.*, f.answers, f.last_at from those t cross join lateral (
-                select count(*) filter (where f.updated_at >= %(begin)s) as answers, max(f.updated_at) as last_at
-                from feedback f where f.reviewer_id = any(t.ids)
+                select (select count(*) from feedback where reviewer_id = any(t.ids) and updated_at >= %(begin)s)
+                        as answers,
+                    (select max(n.at) from unnest(t.ids) as i (id) cross join lateral (
+                        select max(updated_at) as at from feedback where reviewer_id = i.id) n) as last_at
             ) f order by t.email, t.id
             """,
             {"loop": loop, "begin": begin, "http": given.instance_of(loop)},
@@ -132,7 +134,11 @@ def tasks(conn: Conn, loop: str, overlap: int, needs: Sequence[str]) -> list[Ask
                 exists (select from adopted_tasks d where d.output_id = t.output_id and d.instance = t.instance)
                     as adopted,
                 a.answered, a.skipped,
-                array(select f.reviewer_id from feedback f where f.model_output_id = t.output_id) as said
+                -- A person has another row in a project that was made again.
+                array(select coalesce((select n.id from reviewers n where n.instance = t.instance
+                                       and n.email = r.email limit 1), r.id)
+                      from feedback f join reviewers r on r.id = f.reviewer_id
+                      where f.model_output_id = t.output_id) as said
             from tasks t join outputs o on o.id = t.output_id cross join lateral (
                 select coalesce(array_agg(distinct completed_by) filter (where not was_cancelled), '{{}}') as answered,
                     coalesce(array_agg(distinct completed_by) filter (where was_cancelled), '{{}}') as skipped
@@ -142,7 +148,8 @@ def tasks(conn: Conn, loop: str, overlap: int, needs: Sequence[str]) -> list[Ask
                     select annotation_id from annotation_versions
                     where instance = t.instance and task_id = t.label_studio_id))
             ) a
-            where t.loop = %(loop)s and o.state = 'in_review' order by t.priority desc, t.output_id
+            where t.loop = %(loop)s and o.loop = %(loop)s and o.state = 'in_review'
+            order by t.priority desc, t.output_id
             """,
             {"loop": loop, "overlap": overlap, "needs": list(needs)},
         )
@@ -178,6 +185,14 @@ def store(
         and not exists (select from {both} where g.output_id = a.output_id and g.reviewer_id = a.reviewer_id)
         """,
         {"loop": loop, **_columns(new)},
+    )
+    # What a person let go keeps the person from new tasks until the next answer.
+    conn.execute(
+        """
+        delete from assignments a using outputs o where o.id = a.output_id and a.loop = %(loop)s
+        and a.handed_on_at < now() - interval '30 days' and o.state <> 'in_review'
+        """,
+        {"loop": loop},
     )
 
 

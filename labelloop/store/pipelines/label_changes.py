@@ -51,6 +51,13 @@ def list_(conn: Conn, loop: str) -> list[LabelChange]:
     return [LabelChange(**{**row, "kind": ChangeKind(row["kind"]), "became": _read(row["became"])}) for row in rows]
 
 
+def newest(conn: Conn, loop: str) -> int:
+    """Return the number of the newest change; 0 if there is none."""
+    row = conn.execute("select coalesce(max(id), 0) as id from label_changes where loop = %s", [loop]).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
 def former(conn: Conn, loop: str) -> dict[str, Former]:
     """Return what became of each label that the loop's form does not have any more."""
     return in_force(list_(conn, loop))
@@ -122,12 +129,17 @@ def labels_of_forms(conn: Conn, loop: str) -> list[list[str]]:
 
 
 def given(conn: Conn, loop: str, labels: Sequence[str], after: UUID | None, *, again: bool) -> list[dict[str, Any]]:
-    """Return a page of outputs, by id, that have one of these labels; with `again` also those that had another one at
-    first. Each has its columns GIVEN as they are, and `as_given`.
+    """Return a page of outputs, by id, that have one of these labels: those that came since the newest change, or with
+    `again` all, also those that had another label at first. Each has its columns GIVEN as they are, and `as_given`.
+    """
+    # A worker looks for late ones every few minutes: that must not read the whole loop. `offset 0` keeps it apart.
+    late = """
+        (select * from outputs where loop = %(loop)s and received_at > (
+            select max(at) - interval '1 hour' from label_changes where loop = %(loop)s) offset 0) as o
     """
     return conn.execute(
         f"""
-        select id, as_given, {", ".join(GIVEN)} from outputs
+        select id, as_given, {", ".join(GIVEN)} from {"outputs" if again else late}
         where loop = %(loop)s and (%(after)s::uuid is null or id > %(after)s) and (
             (%(again)s and as_given is not null) or label = any(%(labels)s) or gold = any(%(labels)s)
             or probabilities ?| %(labels)s

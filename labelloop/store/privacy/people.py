@@ -26,6 +26,7 @@ NAMED_BY = (
     ("alerts", "person"),
     ("alerts", "decided_by"),
     ("person_decisions", "by"),
+    ("label_changes", "by"),
 )
 """Tables and columns whose whole value is the name of a person."""
 _TEXTS = {
@@ -41,6 +42,7 @@ _TEXTS = {
     "alerts": ("before", "after", "why"),
     "exclusions": ("reason",),
     "person_decisions": ("why",),
+    "label_changes": ("why",),
 }
 """Columns with sentences, lists or JSON that may name a person."""
 _CASTS = {"reasons": "text[]", "scores": "jsonb", "fact": "jsonb"}
@@ -117,7 +119,7 @@ def rename(conn: Conn, reviewers: Sequence[Reviewer], names: Sequence[str], loop
     """Replace the person's names everywhere by a pseudonym, and return it."""
     pseudonym = f"person-{secrets.token_hex(4)}"
     ids = [reviewer.id for reviewer in reviewers]
-    conn.execute("select set_config('labelloop.forgets', 'a name', true)")  # person_decisions_stay lets it pass
+    conn.execute("select set_config('labelloop.forgets', 'a name', true)")  # triggers of two tables let it pass
     conn.execute(
         "update reviewers set email = %s, name = %s, forgotten_at = now() where id = any(%s)",
         [pseudonym, pseudonym, ids],

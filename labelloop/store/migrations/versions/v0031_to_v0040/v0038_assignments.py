@@ -31,7 +31,7 @@ SQL = """
     comment on column assignees.reviewer_id is 'The person.';
     comment on column assignees.tab_id is 'The tab in Label Studio with the person''s tasks; null before it is made.';
     comment on table assignments is 'The open tasks that people are to answer, and those that they let go. A task that \
-is answered or moved to another person has no row any more.';
+is answered or moved to another person has no row any more; one that was let go, for 30 days.';
     comment on column assignments.output_id is 'The output of the task.';
     comment on column assignments.reviewer_id is 'The person.';
     comment on column assignments.loop is 'The loop.';

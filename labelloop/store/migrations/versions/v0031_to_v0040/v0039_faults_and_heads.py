@@ -26,7 +26,7 @@ SQL = """
     create index faulty_tasks_by_loop on faulty_tasks (loop);
     comment on table faulty_tasks is
         'Tasks of which Label Studio cannot show the annotations, or nothing at all. The other tasks are read; these '
-        'are tried again at each pull, and their rows are deleted once they can be read or are gone.';
+        'are tried again each minute, and their rows are deleted once they can be read or are gone.';
     comment on column faulty_tasks.loop is 'The loop.';
     comment on column faulty_tasks.instance is 'The project in Label Studio, see projects.';
     comment on column faulty_tasks.label_studio_id is 'Id of the task there.';
