@@ -152,31 +152,24 @@ def _decide(
     grace_s: float,
 ) -> _Plan:
     """`there`: the versions of each outdated task's predictions in Label Studio. `sent`: what each batch carried."""
-    present, gone = _split(found.outdated, lambda row: row.label_studio_id in there)
-    have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
+    present = [row for row in found.outdated if row.label_studio_id in there]
+    have = [row for row in present if found.target in there[row.label_studio_id]]
+    lack = [row for row in present if found.target not in there[row.label_studio_id]]
     ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
-    arrived, others = _split(have, lambda row: row.output_id in came)
+    others = [row for row in have if row.output_id not in came]
     # Only what the versions in force have scored.
     change = [row for row in others if row.fresh]
     send = [row for row in lack if row.fresh and row.output_id not in coming]
     done = len(lack) + len(others) == len(send) + len(change)
     return _Plan(
         ended=ended,
-        arrived={row.output_id: came[row.output_id] for row in arrived},
-        gone=[row.label_studio_id for row in gone],
+        arrived={row.output_id: came[row.output_id] for row in have if row.output_id in came},
+        gone=[row.label_studio_id for row in found.outdated if row.label_studio_id not in there],
         change=change,
         send=send,
         taken=[*found.kept, *came.values()],
         complete=done and bool(found.rows) and found.shown != found.target,
     )
-
-
-def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tuple[list[OpenTask], list[OpenTask]]:
-    """Divide the rows into those that belong and the others."""
-    sides: tuple[list[OpenTask], list[OpenTask]] = [], []
-    for row in rows:
-        sides[0 if belongs(row) else 1].append(row)
-    return sides
 
 
 def _finish(
