@@ -114,6 +114,7 @@ def pull(
         return PullReport()
     memory = memory or Memory()
     pull = Pull(database, gateway, spec, project, memory.users)
+    gateway.remember_faults(pull.project_id, pull.faulty)
     report = PullReport()
     if doorbells or memory.form_is_wrong or time.monotonic() - memory.looked_at > LOOK_EVERY_S:
         report += _look(pull, memory, confirm_deletions)

@@ -80,7 +80,6 @@ class Pull:
         with database.transaction() as conn:
             self.faulty = faulty_tasks.get(conn, spec.name, self.instance)
         """The tasks of which Label Studio cannot show the annotations, each with the reason."""
-        gateway.remember_faults(project.id, self.faulty)
         self._users: dict[UserId, Person] = {} if users is None else users
 
     def take_in(

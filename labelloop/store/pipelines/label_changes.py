@@ -129,8 +129,9 @@ def labels_of_forms(conn: Conn, loop: str) -> list[list[str]]:
 
 
 def given(conn: Conn, loop: str, labels: Sequence[str], after: UUID | None, *, again: bool) -> list[dict[str, Any]]:
-    """Return a page of outputs, by id, that have one of these labels: those that came since the newest change, or with
-    `again` all, also those that had another label at first. Each has its columns GIVEN as they are, and `as_given`.
+    """Return a page of outputs, by id, that have one of these labels and came since the newest change. Each has its
+    columns GIVEN as they are, and `as_given`. With `again` it returns older ones too, and those that had another label
+    at first.
     """
     # A worker looks for late ones every few minutes: that must not read the whole loop. `offset 0` keeps it apart.
     late = """

@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 
 from console.cli import main
 from labelloop.answers.given import user_id
+from labelloop.labeling.former import ChangeKind
 from labelloop.process.settings import Settings
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
+from labelloop.store.pipelines import label_changes
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import loops
 from tests.support.hops.answering_desk import PEOPLE, Desk
@@ -61,11 +63,12 @@ def test_a_forgotten_person_is_named_nowhere_and_every_answer_stays(
             "insert into retrain_runs (loop, why, status, reasons, scores) values ('pets', %s, 'failed', %s, %s)",
             [f"asked by {ANNA}", ["Anna@x.org was slow"], json.dumps({"by": ANNA, "not her": f"x{ANNA}"})],
         )
+        label_changes.add(conn, "pets", ChangeKind.RETIRE, ["eel"], [], [], {}, {}, None, ANNA, f"{ANNA} knows why")
     send(database)
     before = answered(desk)
     recorded.seal()
     assert recorded.findings() == []
-    assert {"reviewers", "access_tokens", "callbacks", "retrain_runs", "record_actors"} <= set(
+    assert {"reviewers", "access_tokens", "callbacks", "retrain_runs", "record_actors", "label_changes"} <= set(
         rows_with(desk.database, ANNA)
     )
 

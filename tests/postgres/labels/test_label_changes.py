@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
-from labelloop.errors import SpecError, Unreachable
-from labelloop.labeling.former import in_force
+from labelloop.errors import Failed, SpecError, Unreachable
+from labelloop.labeling.changing import Wanted
+from labelloop.labeling.controls import Former
+from labelloop.labeling.former import ChangeKind, in_force
 from labelloop.outputs.fitting import check, shown
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import place
@@ -22,6 +24,8 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.pipelines import label_changes
 from labelloop.store.tables import loops, outputs
+from sync.pull.opinions import Settled, settle_opinions
+from sync.pull.relabel import relabel
 from tests.support.backend_factory import settings_for
 from tests.support.hops.people import Said, put_to_people, say
 
@@ -265,3 +269,27 @@ def test_changes_are_on_record_and_cannot_be_changed(pets: Pets) -> None:
         pets.rows("update label_changes set why = 'x' returning id")
     with pytest.raises(psycopg.errors.CheckViolation):
         pets.rows("delete from label_changes returning id")
+
+
+def test_an_estimate_of_people_that_began_before_a_change_is_not_stored(pets: Pets) -> None:
+    old = pets.spec.model_copy(update={"consensus": "dawid-skene"})
+    pets.change("rename", "cat", "feline")
+    answers = pets.rows("select * from answers order by seq")
+    assert settle_opinions(pets.database, old) == Settled()
+    assert pets.rows("select * from answers order by seq") == answers
+    now = pets.spec.model_copy(update={"consensus": "dawid-skene"})
+    assert settle_opinions(pets.database, now).estimate is not None
+
+
+def test_a_change_that_was_planned_before_another_one_is_refused(pets: Pets) -> None:
+    spec = pets.spec
+    pets.change("rename", "cat", "feline")
+    wanted = Wanted(ChangeKind.RENAME, ("dog",), ("hound",))
+    with pytest.raises(Failed, match="changed meanwhile"):
+        relabel(pets.database, spec, wanted, ["hound"], {"dog": Former(("hound",), False)}, {}, "olga", "", seen=0)
+    assert len(pets.rows("select id from label_changes")) == 1
+
+
+def test_other_changes_of_the_files_are_named_before_they_come_into_force(pets: Pets) -> None:
+    (pets.folder / "loop.yaml").write_text(YAML.replace("overlap: 2", "overlap: 3"))
+    assert "The files change other keys too: overlap." in pets.run("rename", "cat", "feline", "--dry-run").output

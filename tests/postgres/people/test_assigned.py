@@ -32,6 +32,7 @@ from tests.support.hops.people import BEGIN, NAMES, Said, put_to_people, say
 from tests.support.review.opinions import spec_of
 
 PEOPLE = """  people:
+    hand_on_after: 1d
     who: {anna@x.example: [de], ben@x.example: [DE], rob@x.example: , new@x.example: [fr]}
     needs: language
     pause_after: 60
