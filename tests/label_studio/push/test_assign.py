@@ -134,7 +134,7 @@ def test_people_get_fair_shares_in_tabs_of_their_own(
         assert foreign not in shares[MIA]
 
         # Zoe does nothing for days: her tasks go to the others who can still answer them, and she gets no new ones.
-        loop.do("update assignments set at = now() - interval '2 days'")
+        loop.do("update assignments set at = now() - interval '4 days'")
         before = set(shares[ZOE])
         step(loop)
         shares = assigned(loop)
