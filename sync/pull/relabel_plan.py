@@ -106,7 +106,7 @@ def plan_of_undo(conn: Conn, loop: str, texts: Mapping[str, str]) -> Plan:
 
 
 def _also(spec: LoopSpec, after: LoopSpec) -> list[str]:
-    """Return the keys in which the files differ from what is in force, without those that name labels."""
+    """Return the keys that differ between the two specs, without those that name labels."""
     now, then = spec.to_json(), after.to_json()
     return sorted(name for name in now if now[name] != then[name] and name not in OF_LABELS)
 
