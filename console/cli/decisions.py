@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import plain, show, to_stderr
+from console.cli.output import plain, print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
     from backend.decide.promote import Promotion
+
+
+def is_agreed(lines: Sequence[str], facts: Mapping[str, Any], *, as_json: bool, dry_run: bool, yes: bool) -> bool:
+    """Say what would follow, and ask. False after a dry run; raises click.Abort if the person does not agree."""
+    if dry_run:
+        print_json(dict(facts)) if as_json else click.echo("\n".join(lines))
+        return False
+    if as_json and not yes:
+        raise UsageError("--json asks nothing: give --yes too, or --dry-run")
+    if not yes:
+        click.echo("\n".join(lines))
+        click.confirm("Do this?", abort=True)
+    return True
 
 
 def me() -> str:

@@ -53,7 +53,7 @@ def distrust(
     `labelloop people trust` undoes it.
     """
     from backend.decide.promote import rollback
-    from console.cli.decisions import me
+    from console.cli.decisions import is_agreed, me
     from labelloop.store.people import decisions, who
     from labelloop.store.people.plan import plan
     from labelloop.versions.version import short
@@ -68,13 +68,8 @@ def distrust(
         with db.transaction() as conn:
             somebody = who.named(conn, of, person)
             found = plan(conn, of, somebody, begin, end)
-        if dry_run:
-            return print_json(plain(found)) if as_json else click.echo("\n".join(_words(found)))
-        if as_json and not yes:
-            raise UsageError("--json asks nothing: give --yes too, or --dry-run")
-        if not yes:
-            click.echo("\n".join(_words(found)))
-            click.confirm("Do this?", abort=True)
+        if not is_agreed(_words(found), plain(found), as_json=as_json, dry_run=dry_run, yes=yes):
+            return None
         with db.transaction() as conn:
             if found.decision is None:
                 decisions.distrust(conn, of, somebody.ids[0], begin, end, str(name), why)

@@ -11,7 +11,7 @@ import click
 from console.cli.decisions import signed_by
 from console.cli.output import counted, plain, print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Failed, UsageError
+from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _change(
     as_json: bool,
     ask: bool = False,
 ) -> None:
-    from console.cli.decisions import me
+    from console.cli.decisions import is_agreed, me
     from labelloop.labeling.changing import Wanted
     from labelloop.labeling.former import ChangeKind
     from sync.pull.relabel_plan import plan, plan_of_undo
@@ -161,15 +161,10 @@ def _change(
         if found.done is not None:
             to_stderr(found.done)
             return print_json({**_as_json(found), "changed_answers": 0}) if as_json else None
-        if dry_run:
-            return print_json(_as_json(found)) if as_json else click.echo("\n".join(_words(found)))
-        if as_json and not yes:
-            raise UsageError("--json asks nothing: give --yes too, or --dry-run")
-        if not yes:
-            click.echo("\n".join(_words(found)))
-            click.confirm("Do this?", abort=True)
-            if _texts(folder) != texts:
-                raise Failed(f"the files in {folder} have changed meanwhile: nothing was done, run it again")
+        if not is_agreed(_words(found), _as_json(found), as_json=as_json, dry_run=dry_run, yes=yes):
+            return None
+        if _texts(folder) != texts:
+            raise Failed(f"the files in {folder} have changed meanwhile: nothing was done, run it again")
         done = _carry_out(db, folder, found, str(name), why)
     if as_json:
         return print_json({**_as_json(found), "changed_answers": done.answers})

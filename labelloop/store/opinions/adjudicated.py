@@ -8,6 +8,10 @@ from uuid import UUID
 
 from labelloop.store.database import Conn
 
+ADJUDICATED = """exists (
+    select from adjudications j where j.answer_seq = (select max(seq) from answers where output_id = o.id))"""
+"""SQL: whether the answer of the output `o` is an adjudicator's."""
+
 
 class Word(NamedTuple):
     """The answer of an adjudicator to an output."""
@@ -41,11 +45,10 @@ def close(conn: Conn, output_ids: Sequence[UUID]) -> None:
     Label Studio would go on to ask the people whose opinions are not needed any more.
     """
     conn.execute(
-        """
+        f"""
         update tasks t set elsewhere = true from outputs o
         where t.output_id = any(%(ids)s) and o.id = t.output_id and o.state = 'answered' and not t.elsewhere
-        and exists (
-            select from adjudications j where j.answer_seq = (select max(seq) from answers where output_id = o.id))
+        and {ADJUDICATED}
         """,
         {"ids": list(output_ids)},
     )

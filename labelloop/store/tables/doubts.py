@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.opinions.adjudicated import ADJUDICATED
 from labelloop.store.tables.prelabels import MAX_BYTES
 from labelloop.versions.version import VersionPair
 
@@ -53,12 +54,11 @@ def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
     """
     cursor = rows_of(conn, Doubtful)
     return cursor.execute(
-        """
+        f"""
         select d.output_id, o.key, d.doubt
         from doubts d join outputs o on o.id = d.output_id join tasks t on t.output_id = d.output_id
         where d.loop = %(loop)s and d.doubt >= %(least)s and o.state = 'answered' and t.overlap = 1
-        and o.lane not in ('holdout', 'gold') and not exists (
-            select from adjudications j where j.answer_seq = (select max(seq) from answers where output_id = o.id))
+        and o.lane not in ('holdout', 'gold') and not {ADJUDICATED}
         order by d.doubt desc, o.key limit %(limit)s
         """,
         {"loop": loop, "least": DOUBTFUL, "limit": limit},

@@ -8,6 +8,7 @@ from uuid import UUID
 from labelloop.queue.tasks import AskedAgain, KnownOutput, KnownTask, OpenTask
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.opinions.adjudicated import ADJUDICATED
 from labelloop.store.tables.unreadable import MORE
 from labelloop.versions.version import VersionPair
 
@@ -82,12 +83,11 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
     """
     lock(conn, output_ids)
     return conn.execute(
-        """
+        f"""
         with reopened as (
             update outputs o set state = 'in_review', state_reason = 'a second opinion is wanted'
             from tasks t where t.output_id = o.id and t.overlap = 1 and o.id = any(%(ids)s) and o.state = 'answered'
-            and not exists (select from adjudications j where j.answer_seq = (
-                select max(seq) from answers where output_id = o.id))
+            and not {ADJUDICATED}
             returning o.id
         )
         update tasks set overlap = 2 where output_id in (select id from reopened)
