@@ -227,5 +227,5 @@ def is_shown(page: Page, loop: SyncLoop, key: str, tag: str) -> bool:
     """Wait until the editor either shows the media or says that it cannot."""
     opened(page, loop, key)
     told = " || ".join(f"document.body?.innerText?.includes({error!r})" for error in ERRORS)
-    page.wait_for_function(f"() => ({told}) || ({SHOWN[tag]}) > 0")
-    return not page.evaluate(f"() => {told}")
+    seen = page.wait_for_function(f"() => ({told}) ? 'an error' : ({SHOWN[tag]}) > 0 ? 'the media' : null")
+    return bool(seen.json_value() == "the media")
