@@ -122,7 +122,8 @@ def moment(option: str, given: str, now: datetime) -> datetime:
     try:
         at = datetime.fromisoformat(given)
     except ValueError:
-        raise UsageError(f"{option} takes a day such as 2026-01-31, or 12h, 30d or 8w; it is {given!r}") from None
+        what = "a day such as 2026-01-31, a time such as 2026-01-31T14:00Z, or 12h, 30d or 8w"
+        raise UsageError(f"{option} takes {what}; it is {given!r}") from None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 

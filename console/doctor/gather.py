@@ -119,7 +119,7 @@ def _made_by_up(settings: Settings) -> str:
     """Return the URL of the Label Studio database that `labelloop up` made beside ours; "" if there is none."""
     if not settings.label_studio_user:
         return ""
-    at = urlsplit(settings.database_url)
+    at = urlsplit(settings.owner_url or settings.database_url)  # the application reads nothing of Label Studio
     url = at._replace(path=f"{at.path}_label_studio").geturl()
     try:
         connect(url).close()

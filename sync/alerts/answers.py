@@ -43,15 +43,18 @@ def watch_answers(
     if not suspects:
         return
     emails = _emails(conn, instance, users)
+    outputs = {version.output_id for version in suspects if version.output_id is not None}
+    labels = {row.id: row.label for row in feedback_store.outputs(conn, list(outputs))}
     by_id = {task.id: task for task in tasks}
     may_edit = {email.lower(): "`reviewers_may_edit` allows this person's edits" for email in spec.reviewers_may_edit}
     may_edit |= {email.lower(): "`adjudicators` has this person, whose answer is final" for email in spec.adjudicators}
     for version in suspects:
+        label = None if version.output_id is None else labels.get(version.output_id)
         if version.deleted:
-            _watch_deletion(conn, spec, instance, version, by_id.get(version.task_id), emails)
+            _watch_deletion(conn, spec, instance, version, label, by_id.get(version.task_id), emails)
         elif (kind := kind_of(version)) is not None:
             person = person_words(version.updated_by, emails)
-            fact = _fact(spec, instance, version, kind, version.updated_by, person)
+            fact = _fact(spec, instance, version, label, kind, version.updated_by, person)
             if kind == AlertKind.EDITED and person is not None and (why := may_edit.get(person.lower())):
                 rows.record(conn, spec.name, fact, SPEC_DECIDES, why)
                 continue
@@ -103,6 +106,7 @@ def _watch_deletion(
     spec: LoopSpec,
     instance: UUID,
     version: NewVersion,
+    label: str | None,
     task: Task | None,
     emails: Mapping[UserId, str],
 ) -> None:
@@ -115,14 +119,22 @@ def _watch_deletion(
     ):
         deleted_by = None
     person = person_words(deleted_by, emails)
-    rows.open_(conn, spec.name, _fact(spec, instance, version, AlertKind.DELETED, deleted_by, person))
+    rows.open_(conn, spec.name, _fact(spec, instance, version, label, AlertKind.DELETED, deleted_by, person))
 
 
 def _fact(
-    spec: LoopSpec, instance: UUID, version: NewVersion, kind: AlertKind, by: UserId | None, person: str | None
+    spec: LoopSpec,
+    instance: UUID,
+    version: NewVersion,
+    label: str | None,
+    kind: AlertKind,
+    by: UserId | None,
+    person: str | None,
 ) -> Found:
+    """`label`: the output's own, which an approval gives."""
     deleted = kind == AlertKind.DELETED
     whose = "" if deleted else f" {by}"
+    base = version.base_result
     return Found(
         kind,
         f"{kind} {instance} {version.annotation_id}{whose}",
@@ -132,16 +144,16 @@ def _fact(
         annotation_id=version.annotation_id,
         person_id=by,
         person=person,
-        before=None if version.base_result is None else _words(spec, version.base_result, not version.base_answers),
-        after="deleted" if deleted else _words(spec, version.result, version.was_cancelled),
+        before=None if base is None else _words(spec, label, base, not version.base_answers),
+        after="deleted" if deleted else _words(spec, label, version.result, version.was_cancelled),
     )
 
 
-def _words(spec: LoopSpec, result: list[object], skipped: bool) -> str:
+def _words(spec: LoopSpec, of_output: str | None, result: list[object], skipped: bool) -> str:
     """Return an annotation in few words."""
     if skipped:
         return "skipped"
-    label = results.read(spec.config, result, None, None).label
+    label = results.read(spec.config, result, of_output).label
     return cut(label) if label is not None else "an answer" if result else "nothing"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from uuid import UUID
 
 from labelloop.answers.alerts import AlertKind, AlertState, Found, cut, hash_of
@@ -69,11 +68,9 @@ def watch_form(conn: Conn, spec: LoopSpec, instance: UUID, since: int) -> None:
 def changes(ours: str, theirs: str) -> tuple[str, str]:
     """Return the tags and texts that only one of two forms has, each in few words."""
     left, right = _parts(ours), _parts(theirs)
-    return _only(left, right), _only(right, left)
-
-
-def _only(mine: Sequence[str], others: Sequence[str]) -> str:
-    return cut(" ".join(part for part in mine if part not in others)) or "the same tags, in another order"
+    only = [" ".join(part for part in mine if part not in others) for mine, others in ((left, right), (right, left))]
+    none = "nothing of this kind" if any(only) else "the same tags and texts, in another order or number"
+    return cut(only[0]) or none, cut(only[1]) or none
 
 
 def _parts(form: str) -> list[str]:

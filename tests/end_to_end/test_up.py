@@ -77,6 +77,18 @@ def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
     assert {loop["loop"] for loop in looked.raise_for_status().json()["loops"]} == names
 
 
+def test_the_doctor_can_look_at_everything_and_finds_no_fault(running: Up) -> None:
+    words = cli("doctor", "--deep", "--json", "--data-dir", str(running.data_dir))
+
+    def healthy() -> bool:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+        bad = [one for one in json.loads(done.stdout)["findings"] if one["level"] in ("fault", "unseen")]
+        print(bad)
+        return done.returncode == 0 and not bad
+
+    until(healthy, "a doctor who finds nothing")
+
+
 def test_label_studio_is_on_postgres_where_that_can_serve_it_and_else_says_so(running: Up) -> None:
     settings = running.settings
     with psycopg.connect(settings.database_url) as conn:

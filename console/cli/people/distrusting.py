@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from labelloop.store.database import Database
     from labelloop.store.people.plan import Plan
 
+TIME = "%Y-%m-%d %H:%M"
+
 
 @click.command(short_help="Let a person's answers count no more, from a time on.")
 @click.argument("person")
@@ -60,8 +62,10 @@ def distrust(
 
     now = datetime.now(UTC)
     begin, end = moment("--since", since, now), None if until is None else moment("--until", until, now)
+    if begin > now:
+        raise UsageError(f"--since must not be in the future: it is {begin:{TIME}} UTC, and now it is {now:{TIME}} UTC")
     if end is not None and end <= begin:
-        raise UsageError(f"--until must be later than --since: {end:%Y-%m-%d %H:%M} UTC, {begin:%Y-%m-%d %H:%M} UTC")
+        raise UsageError(f"--until ({end:{TIME}} UTC) must be later than --since ({begin:{TIME}} UTC)")
     name = by if dry_run else by or me()
     with open_database(settings) as db:
         of = one_loop(db, loop)
@@ -134,16 +138,17 @@ def _words(found: Plan) -> Sequence[str]:
     from labelloop.versions.version import short
 
     n = found.covered
-    upto = "" if found.until is None else f" until {found.until:%Y-%m-%d %H:%M} UTC"
+    upto = "" if found.until is None else f" until {found.until:{TIME}} UTC"
     lines = [
-        f"{found.person}, loop {found.loop}: answers since {found.since:%Y-%m-%d %H:%M} UTC{upto} would not count.",
+        f"{found.person}, loop {found.loop}: answers since {found.since:{TIME}} UTC{upto} would not count.",
         f"{counted(n.answers, 'answer')} now, {n.held_out:,} of them held out, {n.gold:,} of them to gold.",
     ]
     if found.decision is not None:
         lines.append(f"Decision {found.decision} says so already; nothing new would be stored.")
-    if n.alone:
-        asked = "they wait for other people" if found.others else "nobody else has answered in this loop yet"
-        lines.append(f"{counted(n.alone, 'output')} would have no answer: {asked}.")
+    if n.short:
+        without = f" {n.alone:,} of them would have no answer." if n.alone else ""
+        nobody = "" if found.others else " Nobody else has answered in this loop yet."
+        lines.append(f"{counted(n.short, 'answered output')} would wait for other people.{without}{nobody}")
     lines += [
         f"Version {short(one.version)} ({one.stage}) learned from {one.taught:,} of them, and {one.judged:,} judged it."
         for one in found.versions

@@ -123,18 +123,19 @@ def _decide(
                 done = deciding.reopen(conn, chosen)
             else:
                 done = deciding.decide(conn, chosen, state, by, deciding.reason_of(why))
-        answers = sum(_settle(db, name) for name in sorted({alert.loop for alert in done}))
+        for name in sorted({alert.loop for alert in done}):
+            _settle(db, name)
     show([{"alert": alert.id, "loop": alert.loop, "kind": alert.kind, "state": alert.state} for alert in done], as_json)
-    to_stderr(f"{answers} {'answer' if answers == 1 else 'answers'} changed")
 
 
-def _settle(db: Database, loop: str) -> int:
+def _settle(db: Database, loop: str) -> None:
     from labelloop.store.tables import loops
     from sync.pull.settle import settle_alerts
 
     with db.transaction() as conn:
         spec = loops.get(conn, loop)
-    return 0 if spec is None else settle_alerts(db, spec).answers
+    if spec is not None:
+        settle_alerts(db, spec)
 
 
 def _line(alert: Alert) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Covered:
     gold: int
     alone: int
     """Outputs without an answer of anybody else; gold is left out."""
+    short: int
+    """Answered outputs that would wait for people again, because the answers of others are too few; gold is left out.
+
+    A further opinion that only `opinions` would ask for is not among them.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +170,33 @@ def instances(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
     return {row["instance"]: row["outputs"] for row in rows}
 
 
-def covered(conn: Conn, loop: str, reviewer_ids: Sequence[UUID], since: datetime, until: datetime | None) -> Covered:
-    """Count the outputs with an answer of this person that counts now and was written in this time."""
+def covered(
+    conn: Conn, loop: str, reviewer_ids: Sequence[UUID], since: datetime, until: datetime | None, overlap: int
+) -> Covered:
+    """Count the outputs with an answer of this person that counts now and was written in this time.
+
+    `overlap`: how many people the loop asks about each item.
+    """
     row = (
         rows_of(conn, Covered)
         .execute(
             """
             select count(*) as answers, count(*) filter (where o.holdout and o.lane <> 'gold') as held_out,
                 count(*) filter (where o.lane = 'gold') as gold,
-                count(*) filter (where o.lane <> 'gold' and not exists (
-                    select from feedback g where g.model_output_id = o.id and g.reviewer_id <> all(%(ids)s))) as alone
+                count(*) filter (where o.lane <> 'gold' and others.n = 0) as alone,
+                count(*) filter (where o.lane <> 'gold' and o.state = 'answered' and not exists (
+                    select from adjudications j where j.reviewer_id <> all(%(ids)s)
+                    and j.answer_seq = (select max(seq) from answers where output_id = o.id)
+                ) and others.n < case when t.output_id is null then 1 else greatest(t.overlap, %(overlap)s) end
+                ) as short
             from (
                 select distinct model_output_id as id from feedback where reviewer_id = any(%(ids)s)
                 and updated_at >= %(since)s and (%(until)s::timestamptz is null or updated_at < %(until)s)
-            ) f join outputs o on o.id = f.id where o.loop = %(loop)s
+            ) f join outputs o on o.id = f.id left join tasks t on t.output_id = o.id cross join lateral (
+                select count(*) as n from feedback g where g.model_output_id = o.id and g.reviewer_id <> all(%(ids)s)
+            ) others where o.loop = %(loop)s
             """,
-            {"loop": loop, "ids": list(reviewer_ids), "since": since, "until": until},
+            {"loop": loop, "ids": list(reviewer_ids), "since": since, "until": until, "overlap": overlap},
         )
         .fetchone()
     )

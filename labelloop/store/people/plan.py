@@ -10,6 +10,7 @@ from labelloop.store.database import Conn
 from labelloop.store.people import decisions
 from labelloop.store.people.decisions import Covered, Learned
 from labelloop.store.people.who import Somebody, everybody
+from labelloop.store.tables import loops
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE
 
@@ -36,6 +37,8 @@ class Plan:
 
 def plan(conn: Conn, loop: str, person: Somebody, since: datetime, until: datetime | None) -> Plan:
     """Return what follows, before or after the decision. Changes nothing."""
+    spec = loops.get(conn, loop)
+    assert spec is not None
     learned = decisions.learned(conn, loop, person.ids, since, until)
     champion, back_to = way_back(conn, loop, learned)
     there = [row for row in decisions.list_(conn, loop, person.ids) if row.ended_at is None]
@@ -46,7 +49,7 @@ def plan(conn: Conn, loop: str, person: Somebody, since: datetime, until: dateti
         since,
         until,
         same[0] if same else None,
-        decisions.covered(conn, loop, person.ids, since, until),
+        decisions.covered(conn, loop, person.ids, since, until, spec.overlap),
         learned,
         champion,
         back_to,

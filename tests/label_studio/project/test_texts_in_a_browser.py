@@ -128,7 +128,7 @@ def test_a_number_in_place_of_a_text_is_read_as_people_see_it(
         loop.push()
         for key, value in enumerate(values):
             opened(page, loop, str(key))
-            expect(page.locator("[class*=richtext]").last).to_have_text(text_of(value))
+            expect(page.locator("[class*=richtext]").last).to_have_text(str(text_of(value)))
 
 
 def test_a_side_is_shown_changed_and_stored(database: Database, label_studio: LabelStudio, page: Page) -> None:

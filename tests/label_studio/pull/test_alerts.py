@@ -19,6 +19,7 @@ from labelloop.store.tables import loops
 from sync.project.project import ensure_project
 from sync.pull.pull import Memory
 from sync.push.batches import PushReport
+from tests.support.data.outputs import REGION
 from tests.support.hops.pulled import answers, feedback
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, region, sync_loop
@@ -136,6 +137,23 @@ def test_an_answer_in_another_persons_name_counts_for_nobody_until_it_is_accepte
     team.pull()
     assert team.said() == [("cat", ANNE), ("dog", BEN)]
     assert team.loop.states() == {"answered": 2}
+
+
+def test_an_approval_that_somebody_changed_is_named_by_the_label_it_gave(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    with sync_loop(database, label_studio.url, label_studio.token, of=parse("approved", YAML)) as loop:
+        team = Team(loop, label_studio.sign_up(ANNE)[1], label_studio.sign_up(BEN)[1], Memory())
+        [task] = team.tasks(1)
+        reject = {**REGION, "value": {"choices": ["reject"]}}
+        correction = {**REGION, "from_name": "correction", "value": {"choices": ["eel"]}}
+        path = f"/api/tasks/{task}/annotations/?project={loop.project_id}"
+        annotation = team.anne.post(path, json={"result": [REGION]}).raise_for_status().json()["id"]
+        team.pull()
+        team.ben.patch(f"/api/annotations/{annotation}/", json={"result": [reject, correction]}).raise_for_status()
+        team.pull()
+        [alert] = team.alerts()
+        assert (alert.kind, alert.before, alert.after) == (EDITED, "cat", "eel")
 
 
 def test_a_deletion_by_another_person_can_be_rejected(team: Team) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_a_worse_model_is_refused_and_without_that_person_the_same_version_is_ma
 
     plan = distrust(settings, "rob", "--since", "2026-05-04T10:30", "--dry-run")
     assert "50 answers now" in plan
-    assert "50 outputs would have no answer: they wait for other people" in plan
+    assert "50 answered outputs would wait for other people. 50 of them would have no answer." in plan
     assert f"Version {str(spoiled.version_id)[:12]} (refused) learned from" in plan
     assert str(clean.version_id)[:12] not in plan
     distrust(settings, "Rob", "--since", "2026-05-04T10:30", "--yes", "--why", "flips")
@@ -132,7 +133,10 @@ def test_answers_over_http_are_taken_out_and_refused_and_come_back(database: Dat
         desk.give(key, who_, False, correction="dog")
     settings = Settings(database_url=database.url)
     out = json.loads(distrust(settings, "rob", "--since", "2h", "--json", "--yes"))
-    assert (out["covered"], out["changed_answers"]) == ({"answers": 2, "held_out": 0, "gold": 0, "alone": 1}, 2)
+    assert (out["covered"], out["changed_answers"]) == (
+        {"answers": 2, "held_out": 0, "gold": 0, "alone": 1, "short": 1},
+        2,
+    )
     assert [(desk.status(key)["state"], desk.status(key)["label"]) for key in "ab"] == [
         ("answered", "dog"), ("waiting", None)]  # fmt: skip
     assert [row["key"] for row in desk.sql("select o.key from pool join outputs o on o.id = output_id")] == ["b"]
@@ -141,6 +145,21 @@ def test_answers_over_http_are_taken_out_and_refused_and_come_back(database: Dat
     assert cli(settings, "people", "trust", "ROB", "--by", "olga").exit_code == 0
     assert [desk.status(key)["label"] for key in "ab"] == ["dog", "dog"]
     assert desk.sql("select 1 from pool") == []
+
+
+def test_the_plan_counts_what_would_wait_for_another_person(database: Database, settings: Settings) -> None:
+    spec = texts_spec(overlap=2)
+    with database.transaction() as conn:
+        submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "ham"])
+    ids = put_to_people(database, spec.name)
+    say(database, spec, ids, [Said(0, 1, "ham"), Said(0, 2, "ham"), Said(1, 1, "ham"), Said(1, 2, "ham"),
+                              Said(1, 3, "ham")])  # fmt: skip
+    plan = distrust(settings, "user 2", "--since", "52w", "--dry-run")
+    assert "1 answered output would wait for other people.\n" in plan
+    distrust(settings, "user 2", "--since", "52w", "--yes")
+    with database.transaction() as conn:
+        states = conn.execute("select key, state::text from outputs order by key").fetchall()
+    assert [row["state"] for row in states] == ["in_review", "answered"]
 
 
 def test_a_person_who_is_unknown_or_ambiguous_is_named_with_those_who_are_there(
@@ -162,4 +181,7 @@ def test_a_person_who_is_unknown_or_ambiguous_is_named_with_those_who_are_there(
         True,
     )
     said = cli(settings, "people", "distrust", "user 2", "--since", "1d", "--until", "2d", "--by", "olga")
-    assert (said.exit_code, "--until must be later than --since" in said.output) == (2, True)
+    assert said.exit_code == 2
+    assert re.search(r"--until \(\S+ \S+ UTC\) must be later than --since", said.output)
+    said = cli(settings, "people", "distrust", "user 2", "--since", "2999-01-01", "--yes", "--by", "olga")
+    assert (said.exit_code, "--since must not be in the future: it is 2999-01-01" in said.output) == (2, True)
