@@ -163,3 +163,5 @@ def test_a_person_who_is_unknown_or_ambiguous_is_named_with_those_who_are_there(
     )
     said = cli(settings, "people", "distrust", "user 2", "--since", "1d", "--until", "2d", "--by", "olga")
     assert (said.exit_code, "--until must be later than --since" in said.output) == (2, True)
+    said = cli(settings, "people", "distrust", "user 2", "--since", "2999-01-01", "--yes", "--by", "olga")
+    assert (said.exit_code, "--since must have passed" in said.output) == (2, True)
