@@ -17,7 +17,7 @@ from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
-from backend.review import charts, logins, own_page, distrusting
+from backend.review import charts, distrusting, logins, own_page
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.alerts import decide_alerts
 from backend.review.download import model_file
