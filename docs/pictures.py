@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from marked_pictures import marked
+from people_picture import people_at_work
 from photograph import PICTURES, photograph
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
@@ -70,7 +71,9 @@ def main() -> int:
             marked(page, running.settings)
             regions(page, running.settings)
             texts_and_orders(page, running.settings)
-            _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
+            review = chromium.new_page(viewport={"width": 1280, "height": 1180})
+            _review(review, running)
+            people_at_work(review, running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
             chromium.close()

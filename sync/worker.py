@@ -33,6 +33,7 @@ from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
 from sync.media.watching import FIRST_LOOK_S, Watch
 from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
+from sync.pull.distrust import carry_out
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.pull.relabel import retell
@@ -82,6 +83,9 @@ class SyncJobs:
 
     def opinions(self, loop: str) -> None:
         self._do(loop, self._opinions)
+
+    def decisions(self, loop: str) -> None:
+        self._do(loop, self._decisions)
 
     def ask_for_all(self) -> None:
         """Ask for a push and a pull of every loop, in case a doorbell or a job was lost; no pull of a loop that was
@@ -145,6 +149,9 @@ class SyncJobs:
 
     def _opinions(self, spec: LoopSpec) -> None:
         settle_opinions(self.database, spec)
+
+    def _decisions(self, spec: LoopSpec) -> None:
+        carry_out(self.database, spec)
 
     def _settle_if_new(self, spec: LoopSpec) -> None:
         """Ask for a look at all opinions, and tell Label Studio, if loop.yaml has changed or this worker is new."""
@@ -210,14 +217,19 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 
 
 def duties(own: SyncJobs) -> Duties:
-    """Return what the worker does: three jobs, and periodic checks."""
+    """Return what the worker does: four jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
     watch = Watch(own.settings, own.database)
     sealer = Sealer(own.settings, own.database)
     heads = HeadSender(own.settings, lambda: sealer.newest, Place(own.database, WEBHOOK).say)
     return Duties(
         queue=jobs.SYNC_QUEUE,
-        jobs={jobs.PUSH: own.push, jobs.PULL: own.pull, jobs.OPINIONS: own.opinions},
+        jobs={
+            jobs.PUSH: own.push,
+            jobs.PULL: own.pull,
+            jobs.OPINIONS: own.opinions,
+            jobs.DECISIONS: own.decisions,
+        },
         checks=[
             Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all)),
             Check("callbacks are sent", LOOK_EVERY_S, sender.look),

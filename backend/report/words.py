@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from backend.report.brief import cut
 from backend.report.shown import is_picture
 from labelloop.gate.accept import MOST
@@ -133,7 +135,12 @@ def middle(found: Mapping[str, Any], unit: str = " s", factor: float = 1.0, shif
     return f"{value:.1f}{unit} ({low:.1f} to {high:.1f})"
 
 
+def commands(sentence: str) -> Markup:
+    """Show the words in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r'<span class="code">\1</span>', str(escape(sentence))))
+
+
 FILTERS: tuple[Callable[..., Any], ...] = (
     percent, points, interval, when, duration, size, milliseconds, metric, said, excerpt, heat, picture, day,
-    up_to_most, part, middle,
+    up_to_most, part, middle, commands,
 )  # fmt: skip

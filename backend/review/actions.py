@@ -53,6 +53,8 @@ class Confirmation:
     """The strongest argument against the action, shown first."""
     against: Sequence[str] = ()
     """The sentences of the verdict, shown after the warning."""
+    offers: Sequence[tuple[str, str]] = ()
+    """Versions that a box of the form also rolls back to, if it is ticked: value and text of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,7 @@ def carry_out(database: Database, models_dir: Path | None, asked: Confirmation, 
 
     Raises UsageError without a reason, and Conflict if somebody else has changed the champion, or the run, meanwhile.
     """
-    why = action.why.strip()
-    if not why or len(why) > LONGEST_WHY:
-        raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
-    if UNKEPT.search(why):
-        raise UsageError("the reason holds characters that Postgres cannot store")
-    if action.epoch is not None and action.epoch != asked.epoch:
-        raise Conflict(f"the champion of {asked.loop} has changed meanwhile: nothing was done; open the page again")
+    why = checked_reason(asked, action)
     by, seen = action.by, action.epoch
     match asked.what:
         case "promote":
@@ -119,6 +115,21 @@ def carry_out(database: Database, models_dir: Path | None, asked: Confirmation, 
         made = runs.request(conn, asked.loop, f"{by}: {why}")
         jobs.ask(conn, jobs.RETRAIN, asked.loop)
     return "A run was open already: it covers this." if made is None else f"Run {str(made)[:8]} is requested."
+
+
+def checked_reason(asked: Confirmation, action: Action) -> str:
+    """Return the reason.
+
+    Raises UsageError without one, and Conflict if the champion has changed since the person looked.
+    """
+    why = action.why.strip()
+    if not why or len(why) > LONGEST_WHY:
+        raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
+    if UNKEPT.search(why):
+        raise UsageError("the reason holds characters that Postgres cannot store")
+    if action.epoch is not None and action.epoch != asked.epoch:
+        raise Conflict(f"the champion of {asked.loop} has changed meanwhile: nothing was done; open the page again")
+    return why
 
 
 def _promote(conn: Conn, version_id: str) -> Confirmation:
@@ -196,7 +207,7 @@ def _end(conn: Conn, what: str, run_id: str) -> Confirmation:
 
 
 def _rollback(conn: Conn, loop: str) -> Confirmation:
-    _check_loop(conn, loop)
+    check_loop(conn, loop)
     history = [row.version_id for row in version_store.promotions(conn, loop)]
     champion = _champion_id(conn, loop)
     try:
@@ -224,7 +235,7 @@ def _rollback(conn: Conn, loop: str) -> Confirmation:
 
 
 def _retrain(conn: Conn, loop: str) -> Confirmation:
-    _check_loop(conn, loop)
+    check_loop(conn, loop)
     return Confirmation(
         loop=loop,
         what="retrain",
@@ -239,7 +250,8 @@ def _retrain(conn: Conn, loop: str) -> Confirmation:
     )
 
 
-def _check_loop(conn: Conn, loop: str) -> None:
+def check_loop(conn: Conn, loop: str) -> None:
+    """Raise UsageError if there is no such loop, or if it is archived."""
     if loop not in (names := loops.names(conn)):
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
-from backend.review import charts, logins, own_page
+from backend.review import charts, distrusting, logins, own_page
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.alerts import decide_alerts
 from backend.review.download import model_file
@@ -34,6 +35,7 @@ CARD_POLICY = "; ".join(
 )
 """Content-Security-Policy of a model card: its style is inside the page, and nothing is executed or loaded."""
 ACTION = "/<any(promote, refuse, stop, rollback, retrain):what>/<subject>"
+PERSON = "/loops/<loop>/<any(distrust, trust):what>"
 
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:
@@ -66,6 +68,8 @@ def _add_actions(bp: Blueprint, actions: _Actions) -> None:
     # Metrics know a route by these names: "look" and "do" are older than the functions.
     bp.add_url_rule(ACTION, "look", actions.confirm)
     bp.add_url_rule(ACTION, "do", actions.act, methods=["POST"])
+    bp.add_url_rule(PERSON, "look_at_person", actions.confirm_person)
+    bp.add_url_rule(PERSON, "do_about_person", actions.decide_person, methods=["POST"])
     bp.add_url_rule("/loops/<loop>/alerts", "decide", actions.decide, methods=["POST"])
     bp.add_url_rule("/versions/<version_id>/description", "describe", actions.describe, methods=["POST"])
 
@@ -143,10 +147,21 @@ class _Actions:
     def act(self, what: str, subject: str) -> AnyResponse:
         by = require_scope(PROMOTE).name
         asked = self._ask(lambda conn: confirmation(conn, what, subject))
-        # A form without an epoch gets -1, which is never the epoch of a loop: nothing is done.
-        epoch = request.form.get("epoch", -1, type=int)
-        action = Action(by, request.form.get("why", ""), epoch, request.form.get("to"))
+        action = Action(by, request.form.get("why", ""), _epoch(), request.form.get("to"))
         flash(carry_out(self._database, self._settings.models_dir, asked, action))
+        return redirect(HOME + asked.back, 303)
+
+    def confirm_person(self, what: str, loop: str) -> str:
+        require_scope(PROMOTE)
+        now = datetime.now(UTC)
+        shown = self._ask(lambda conn: distrusting.confirmation(conn, what, loop, request.args, now))
+        return render_template("review/confirm.html", confirm=shown)
+
+    def decide_person(self, what: str, loop: str) -> AnyResponse:
+        by, given, now = require_scope(PROMOTE).name, request.args, datetime.now(UTC)
+        asked = self._ask(lambda conn: distrusting.confirmation(conn, what, loop, given, now))
+        action = Action(by, request.form.get("why", ""), _epoch(), request.form.get("to"))
+        flash(distrusting.carry_out(self._database, self._settings.models_dir, asked, given, action, now))
         return redirect(HOME + asked.back, 303)
 
     def decide(self, loop: str) -> AnyResponse:
@@ -164,6 +179,11 @@ class _Actions:
             descriptions.write(conn, version, description, by, seen=form.get("seen", -1, type=int))
         flash("Name, tags and note are saved.")
         return redirect(url_for("review.version", version_id=version), 303)
+
+
+def _epoch() -> int:
+    """Return the epoch that the form was made for. Without one it is -1, which no loop has: nothing is done."""
+    return request.form.get("epoch", -1, type=int)
 
 
 def _nothing(_: str) -> str:

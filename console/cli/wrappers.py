@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import re
 from collections.abc import Callable
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,19 +110,6 @@ def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
     if len(names) != 1:
         raise UsageError(f"name a loop with --loop; there are: {', '.join(names) or 'none'}")
     return names[0]
-
-
-def moment(option: str, given: str, now: datetime) -> datetime:
-    """Return the time that is given as a day, as a time with its offset, or as a duration before now."""
-    if match := re.fullmatch(r"(\d{1,4})([hdw])", given):
-        unit = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
-        return now - int(match[1]) * unit
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        what = "a day such as 2026-01-31, a time such as 2026-01-31T14:00Z, or 12h, 30d or 8w"
-        raise UsageError(f"{option} takes {what}; it is {given!r}") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def each_loop(

@@ -1,7 +1,8 @@
 """Distrust: the answers that a person gave in some time stop to count, and count again when somebody decides so.
 
 A decision is one row. What follows from it is resolved anew, a page of outputs in a transaction. A page that was not
-reached, because the process was killed, is found by the next full pull.
+reached, because the process was killed, is found by the next full pull. The command settles by itself; a decision on a
+review page asks the worker.
 """
 
 from __future__ import annotations
@@ -17,12 +18,25 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.people import decisions
 from labelloop.store.pipelines import direct
 from labelloop.store.questions import routed
-from labelloop.store.tables import jobs, pool, projects
+from labelloop.store.tables import jobs, pool, projects, runs
 from sync.pull.resolve import Resolved, resolve
 
 logger = logging.getLogger(__name__)
 PAGE = 200
 """Outputs that are resolved in one transaction. People's next answers wait for it."""
+
+
+def carry_out(database: Database, spec: LoopSpec) -> Resolved:
+    """Settle what was decided on a review page. If answers changed, and the loop has trained, request a training run.
+
+    The backend's worker looks at the certificate by itself.
+    """
+    done = settle_decisions(database, spec)
+    with database.transaction() as conn:
+        if done.answers and spec.learner.is_trained and runs.latest(conn, spec.name, 1):
+            runs.request(conn, spec.name, "answers of a person do not count any more, or count again")
+            jobs.ask(conn, jobs.RETRAIN, spec.name)
+    return done
 
 
 def settle_decisions(database: Database, spec: LoopSpec) -> Resolved:

@@ -16,7 +16,7 @@ from labelloop.store.people.sharing import Sharing, sharing
 from labelloop.store.tables import projects
 
 LEFT_NAMED = 5
-"""Tasks that a sentence names; the others are counted."""
+"""Tasks that a sentence names for each reason; the others are counted."""
 
 
 class Assigned:
@@ -70,10 +70,12 @@ class Assigned:
                 "the link to sign up, or correct `people.who` in loop.yaml."
             )
         if left := self._found.left_over():
-            named = "; ".join(f"{task.key}: {why}" for task, why in left[:LEFT_NAMED])
-            more = f"; and {len(left) - LEFT_NAMED} more" if len(left) > LEFT_NAMED else ""
+            by_reason: dict[str, list[str]] = {}
+            for task, why in left:
+                by_reason.setdefault(why, []).append(task.key)
+            named = "; ".join(f"{_named(keys)}: {why}" for why, keys in by_reason.items())
             found.append(
-                f"{len(left)} open {'task has' if len(left) == 1 else 'tasks have'} too few people ({named}{more}). "
+                f"{len(left)} open {'task has' if len(left) == 1 else 'tasks have'} too few people. {named}. "
                 "They wait, and Label All Tasks serves them to everybody."
             )
         return found
@@ -89,6 +91,12 @@ def assigned_lines(one: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = one["assigned"]
     lines = [("pause", one["pause"])] if one["pause"] else []
     if found is not None:
-        words = f"{found['open']} to answer and {found['answers']} answered this {found['period']}"
+        when = "today" if found["period"] == "day" else f"this {found['period']}"
+        words = f"{found['open']} to answer and {found['answers']} answered {when}"
         lines.append(("assigned", f"{words}; {found['standing']}"))
     return lines
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - LEFT_NAMED:,} more" if len(keys) > LEFT_NAMED else ""
+    return ", ".join(keys[:LEFT_NAMED]) + more

@@ -64,6 +64,8 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
             known = watched.get(one.ids[0]) or Watched((), (), ())
             matrix = next((matrices[id_] for id_ in one.ids if id_ in matrices), None)
             about = _person(one, mine, known, len(rows), now)
+            if one.ids[0] in final:
+                about["status"] = "adjudicator"
             more = {"confusion": _confusion(matrix), "distrusted": distrusted, "assigned": has}
             people.append({**about, **more, "pause": assigned.pause(mine, about["fatigue"]["slower"])})
     people.sort(key=lambda one: (one["status"] != "look at", -one["load"]["answers"], one["name"]))
@@ -185,21 +187,21 @@ def person_lines(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("answers", f"{load['answers']:,}, {100 * load['share']:.0f} % of all; {load['last_week']:,} in 7 days"),
         (
             "answers a week, mean",
-            f"{load['per_week']:.1f} in {load['sessions']:,} {'session' if load['sessions'] == 1 else 'sessions'}",
+            f"{load['per_week']:.1f}; {load['sessions']:,} {'session' if load['sessions'] == 1 else 'sessions'} in all",
         ),
         ("time of an answer, median", middle(one["speed"])),
         ("correct on gold", part(one["gold"])),
         ("same as the others", part(one["agreement"])),
-        *((f"the others said {label}", part(share)) for label, share in one["by_label"].items()),
+        *((f"same, where the others say {label}", part(share)) for label, share in one["by_label"].items()),
         ("wrong prelabels kept on gold", part(one["wrong_prelabels"])),
-        ("slower within an hour, %", middle(tired["slower"], " %", 100.0, 1.0)),
-        ("correct, change within an hour, points", middle(tired["less_correct"], "", 100.0)),
+        ("slower after an hour of work", middle(tired["slower"], " %", 100.0, 1.0)),
+        ("change of the accuracy after an hour, points", middle(tired["less_correct"], "", 100.0)),
     ]
     for cell in one["confusion"] or ():
         if cell["value"] is not None:
             ends = f"{100 * cell['low']:.0f} to {100 * cell['high']:.0f}"
-            words = f"{100 * cell['value']:.0f} % ({ends}) by the estimate of people's quality"
-            lines.append((f"{cell['given']} where {cell['truth']} is correct", words))
+            words = f"{100 * cell['value']:.0f} % ({ends}), estimated"
+            lines.append((f"says {cell['given']} where {cell['truth']} is correct", words))
     return lines
 
 

@@ -10,9 +10,10 @@ import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import counted, plain, print_json, to_stderr
-from console.cli.wrappers import as_json_too, moment, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
+from labelloop.reading.moments import moment
 
 if TYPE_CHECKING:
     from labelloop.spec.loop import LoopSpec
@@ -134,25 +135,10 @@ def _settle(db: Database, loop: str, retrain: str | None) -> int:
 
 
 def _words(found: Plan) -> Sequence[str]:
-    """Return the plan in sentences."""
-    from labelloop.versions.version import short
+    """Return the plan in sentences, with the command of the roll-back."""
+    from backend.report.estimates.distrusting import plan_words
 
-    n = found.covered
-    upto = "" if found.until is None else f" until {found.until:{TIME}} UTC"
-    lines = [
-        f"{found.person}, loop {found.loop}: answers since {found.since:{TIME}} UTC{upto} would not count.",
-        f"{counted(n.answers, 'answer')} now, {n.held_out:,} of them held out, {n.gold:,} of them to gold.",
-    ]
-    if found.decision is not None:
-        lines.append(f"Decision {found.decision} says so already; nothing new would be stored.")
-    if n.short:
-        without = f" {n.alone:,} of them would have no answer." if n.alone else ""
-        nobody = "" if found.others else " Nobody else has answered in this loop yet."
-        lines.append(f"{counted(n.short, 'answered output')} would wait for other people.{without}{nobody}")
-    lines += [
-        f"Version {short(one.version)} ({one.stage}) learned from {one.taught:,} of them, and {one.judged:,} judged it."
-        for one in found.versions
-    ] or ["No version learned from them."]
+    lines = plan_words(found)
     if found.champion is not None:
         lines.append(f"The champion is one of these versions. To return to one that is not: {_back(found)}")
     return lines

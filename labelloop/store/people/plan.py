@@ -41,20 +41,25 @@ def plan(conn: Conn, loop: str, person: Somebody, since: datetime, until: dateti
     assert spec is not None
     learned = decisions.learned(conn, loop, person.ids, since, until)
     champion, back_to = way_back(conn, loop, learned)
-    there = [row for row in decisions.list_(conn, loop, person.ids) if row.ended_at is None]
-    same = [row.id for row in there if row.since <= since and (row.until is None or (until and row.until >= until))]
     return Plan(
         loop,
         person.name,
         since,
         until,
-        same[0] if same else None,
+        decided(conn, loop, person, since, until),
         decisions.covered(conn, loop, person.ids, since, until, spec.overlap),
         learned,
         champion,
         back_to,
         sum(one.ids != person.ids for one in everybody(conn, loop)),
     )
+
+
+def decided(conn: Conn, loop: str, person: Somebody, since: datetime, until: datetime | None) -> int | None:
+    """Return the number of a decision in force that covers all of this time; None if there is none."""
+    there = [row for row in decisions.list_(conn, loop, person.ids) if row.ended_at is None]
+    same = [row.id for row in there if row.since <= since and (row.until is None or (until and row.until >= until))]
+    return same[0] if same else None
 
 
 def way_back(conn: Conn, loop: str, learned: Sequence[Learned]) -> tuple[str | None, str | None]:

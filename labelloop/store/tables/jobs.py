@@ -24,6 +24,7 @@ BACKEND_QUEUE = "backend"
 PUSH = "sync.push"
 PULL = "sync.pull"
 OPINIONS = "sync.opinions"
+DECISIONS = "sync.decisions"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
@@ -34,7 +35,7 @@ EMBED_IN_S = 2.0
 """Seconds from an intake to the look for texts without a vector, so that many intakes need one look."""
 WORKER_CONNECTIONS = 4
 """Largest number of connections for the job queue of one worker, beside those of its Database."""
-_QUEUES = dict.fromkeys((PUSH, PULL, OPINIONS), SYNC_QUEUE) | dict.fromkeys(
+_QUEUES = dict.fromkeys((PUSH, PULL, OPINIONS, DECISIONS), SYNC_QUEUE) | dict.fromkeys(
     (RETRAIN, PRELABEL, EXPORT, ASSESS, SHADOW, EMBED), BACKEND_QUEUE
 )
 
