@@ -100,7 +100,8 @@ def _checked_times(
     if since > now:
         raise UnknownValue(f"since is in the future: {since:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC now")
     if until is not None and until <= since:
-        raise UnknownValue(f"until must be later than since: {until:%Y-%m-%d %H:%M} UTC, {since:%Y-%m-%d %H:%M} UTC")
+        begin, end = f"{since:%Y-%m-%d %H:%M} UTC", f"{until:%Y-%m-%d %H:%M} UTC"
+        raise UnknownValue(f"until must be later than since; until is {end}, and since is {begin}")
     if (decision := decided(conn, loop, somebody, since, until)) is not None:
         raise Conflict(f"decision {decision} says already that these answers of {somebody.name} do not count")
     return since, until
