@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labelloop.store.database import Database
 from tests.support.review.drawing import (
@@ -35,11 +35,11 @@ def place(text: str, words: str) -> dict[str, int]:
     return {"start": start, "end": start + len(words)}
 
 
-def test_words_of_a_text_stay_the_same_words(database: Database, label_studio: LabelStudio) -> None:
+def test_words_of_a_text_stay_the_same_words(browser: Browser, database: Database, label_studio: LabelStudio) -> None:
     xml = f'<View><Labels name="label" toName="text">{LABELS}</Labels><Text name="text" value="$text"/></View>'
     guess = place(TEXT, "עולם")
     label = [[guess["start"], guess["end"], "place"]]
-    with task_of(database, label_studio, xml, {"text": TEXT}, label) as (loop, page):
+    with task_of(browser, database, label_studio, xml, {"text": TEXT}, label) as (loop, page):
         expect(page.locator(".htx-highlight")).to_have_count(1)
         assert highlighted(page) == ["עולם"]
         root = page.locator(".lsf-richtext__container")
@@ -50,7 +50,7 @@ def test_words_of_a_text_stay_the_same_words(database: Database, label_studio: L
     assert [label for *_, label in spans] == ["person", "person", "place", "person"]
 
 
-def test_words_of_a_page_stay_the_same_words(database: Database, label_studio: LabelStudio) -> None:
+def test_words_of_a_page_stay_the_same_words(browser: Browser, database: Database, label_studio: LabelStudio) -> None:
     html = "<div><p>Hi <b>😀 Ana</b> and</p>\n<p>שלום עולם<br>next مرحبا line</p></div>"
     text = "Hi 😀 Ana and\nשלום עולם\nnext مرحبا line"
     xml = (
@@ -58,7 +58,7 @@ def test_words_of_a_page_stay_the_same_words(database: Database, label_studio: L
         '<HyperText name="it" value="$it"/></View>'
     )
     label = [{**place(text, "Ana an"), "label": "person"}, {**place(text, "עולם"), "label": "place"}]
-    with task_of(database, label_studio, xml, {"it": html}, label) as (loop, page):
+    with task_of(browser, database, label_studio, xml, {"it": html}, label) as (loop, page):
         frame = page.frame_locator("iframe")
         expect(frame.locator(".htx-highlight")).to_have_count(3)  # one of them goes on after the end of a tag
         assert highlighted(frame) == ["Ana", " an", "עולם"]
@@ -71,14 +71,16 @@ def test_words_of_a_page_stay_the_same_words(database: Database, label_studio: L
     }
 
 
-def test_words_of_a_dialogue_stay_the_same_words(database: Database, label_studio: LabelStudio) -> None:
+def test_words_of_a_dialogue_stay_the_same_words(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
     xml = (
         f'<View><ParagraphLabels name="label" toName="it">{LABELS}</ParagraphLabels>'
         '<Paragraphs name="it" value="$it" layout="dialogue"/></View>'
     )
     guess = place(TALK[0]["text"], "there")
     label = [{"start": [0, guess["start"]], "end": [0, guess["end"]], "label": "place"}]
-    with task_of(database, label_studio, xml, {"it": TALK}, label) as (loop, page):
+    with task_of(browser, database, label_studio, xml, {"it": TALK}, label) as (loop, page):
         expect(page.locator(".htx-highlight")).to_have_count(1)
         assert highlighted(page) == ["there"]
         mark(page, page.locator('[data-testid="phrase:1"]'), "👍🏽 עולם")
@@ -87,13 +89,15 @@ def test_words_of_a_dialogue_stay_the_same_words(database: Database, label_studi
     assert found == {"there": "place", "👍🏽 עולם": "person"}
 
 
-def test_people_move_a_segment_of_a_sound_and_draw_another(database: Database, label_studio: LabelStudio) -> None:
+def test_people_move_a_segment_of_a_sound_and_draw_another(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
     xml = (
         '<View><Labels name="label" toName="audio"><Label value="speech"/><Label value="noise"/></Labels>'
         '<Audio name="audio" value="$audio"/></View>'
     )
     label = [{"start": 0.25, "end": 0.5, "label": "noise"}]
-    with a_sound() as address, task_of(database, label_studio, xml, {"audio": address}, label) as (loop, page):
+    with a_sound() as address, task_of(browser, database, label_studio, xml, {"audio": address}, label) as (loop, page):
         page.wait_for_function("[...document.querySelectorAll('input')].some(one => one.value === '00:00:02:000')")
         box = steady_box(page.locator("canvas").first)
         wait_until(lambda: regions_of(page) == 1, what="the prelabel")

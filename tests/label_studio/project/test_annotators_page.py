@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
@@ -32,7 +32,7 @@ def stored(loop: SyncLoop) -> list[tuple[bool | None, str | None]]:
 
 
 def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_ticked(
-    database: Database, label_studio: LabelStudio
+    browser: Browser, database: Database, label_studio: LabelStudio
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(3)) as loop:
         shares = {"billing": 0.6, "delivery": 0.3, "other 2": 0.1}
@@ -46,7 +46,7 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
             [row] = conn.execute("select id from outputs where key = %s", (key,)).fetchall()
             prelabels.write(conn, [Prelabel(row["id"], 0.4, "delivery", 0.8, CHAMPION[:12], CHAMPION[:12], margin=0.7)])
         loop.push()
-        with labeling(loop, label_studio) as page:
+        with labeling(browser, loop, label_studio) as page:
             expect(page.get_by_text("billing").filter(visible=True)).to_have_count(1)
             expect(page.get_by_text("delivery").filter(visible=True)).to_have_count(0)  # one guess on the page
             submit(page)

@@ -34,7 +34,7 @@ SPANS = """<View><Labels name="label" toName="text"><Label value="person"/><Labe
 <Text name="text" value="$text"/></View>"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at_work(label_studio: LabelStudio) -> Iterator[BrowserContext]:
     """A browser in which an annotator is logged in."""
     session = label_studio.sign_up("eve@empty.example.org")[1]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from labelloop.labeling.form import BEST, REST_KEYS, generate_form
 from labelloop.spec.folder import load
@@ -70,12 +69,12 @@ def shown_whole(page: Page, label: str) -> bool:
 
 
 def test_each_of_77_labels_is_two_keys_or_two_clicks_away_and_a_chosen_label_stays_on_the_page(
-    database: Database, label_studio: LabelStudio
+    browser: Browser, database: Database, label_studio: LabelStudio
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(LABELS)) as loop:
         loop.submit(1, probabilities=SHARES, label=None)
         loop.push()
-        with labeling(loop, label_studio) as page:
+        with labeling(browser, loop, label_studio) as page:
             large = page.locator(".labelloop-many .lsf-choice:not(.labelloop-rest *)")
             expect(large).to_have_count(BEST)  # the editor reads the task's own choices a moment later
             assert [choice.locator("input").get_attribute("name") for choice in large.all()] == [GUESS, *OTHERS]
@@ -97,9 +96,10 @@ def test_each_of_77_labels_is_two_keys_or_two_clicks_away_and_a_chosen_label_sta
                 assert shown_whole(page, label), f"{label} after scrolling"
 
 
-@pytest.mark.parametrize("way", ["as it is", "of the best", "by a letter", "by a click", "by search"])
-def test_what_it_takes_to_give_each_kind_of_answer(database: Database, label_studio: LabelStudio, way: str) -> None:
-    """Every stroke is counted: the keys that a person presses, and the clicks."""
+def test_what_it_takes_to_give_each_kind_of_answer(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
+    """Every stroke is counted: the keys that a person presses, and the clicks. Each way is a task of one stream."""
     other = "passcode_cancel"
     routes: dict[str, tuple[list[str], str]] = {
         "as it is": ([SUBMIT], GUESS),
@@ -108,29 +108,36 @@ def test_what_it_takes_to_give_each_kind_of_answer(database: Database, label_stu
         "by a click": ([], other),
         "by search": (["/", *"sscode_ca", "Enter", "Tab", SUBMIT], other),
     }
-    strokes, label = routes[way]
+    with sync_loop(database, label_studio.url, label_studio.token, of=tickets(LABELS)) as loop:
+        loop.submit(len(routes) + 1, probabilities=SHARES, label=None)
+        loop.push()
+        with labeling(browser, loop, label_studio) as page:
+            item = page.locator(".labelloop-item")
+            for way, (strokes, label) in routes.items():
+                expect(page.get_by_text(f"{GUESS}[1]").filter(visible=True)).to_have_count(1)
+                chosen(page, GUESS)
+                text = item.inner_text()
+                with submitted(page) as result:
+                    for stroke in strokes:
+                        page.keyboard.press(stroke)
+                    if not strokes:
+                        page.locator(f".labelloop-rest input[name='{label}']").click()
+                        submit(page)
+                expect(item).not_to_have_text(text)
+                assert [region["value"] for region in result] == [{"choices": [label]}], way
+        wait_until(lambda: loop.pull() and len(loop.sql("select 1 from answers")) == len(routes), what="the answers")
+        said = loop.sql("select approval, correction from feedback order by created_at")
+        expected = [(True, None) if label == GUESS else (False, label) for _, label in routes.values()]
+        assert [(row["approval"], row["correction"]) for row in said] == expected
+
+
+def test_an_enter_too_many_in_the_search_gives_no_other_answer(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(LABELS)) as loop:
         loop.submit(1, probabilities=SHARES, label=None)
         loop.push()
-        with labeling(loop, label_studio) as page:
-            expect(page.get_by_text(f"{GUESS}[1]").filter(visible=True)).to_have_count(1)
-            with submitted(page) as result:
-                for stroke in strokes:
-                    page.keyboard.press(stroke)
-                if not strokes:
-                    page.locator(f".labelloop-rest input[name='{label}']").click()
-                    submit(page)
-            assert [region["value"] for region in result] == [{"choices": [label]}]
-        wait_until(lambda: loop.pull() and loop.sql("select 1 from answers"), what="the answer")
-        [row] = loop.sql("select approval, correction from feedback")
-        assert (row["approval"], row["correction"]) == ((True, None) if label == GUESS else (False, label))
-
-
-def test_an_enter_too_many_in_the_search_gives_no_other_answer(database: Database, label_studio: LabelStudio) -> None:
-    with sync_loop(database, label_studio.url, label_studio.token, of=tickets(LABELS)) as loop:
-        loop.submit(1, probabilities=SHARES, label=None)
-        loop.push()
-        with labeling(loop, label_studio) as page:
+        with labeling(browser, loop, label_studio) as page:
             expect(page.get_by_text(f"{GUESS}[1]").filter(visible=True)).to_have_count(1)
             page.keyboard.press("/")
             page.keyboard.type("passcode_ca")

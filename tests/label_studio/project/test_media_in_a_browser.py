@@ -89,7 +89,7 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at_work(label_studio: LabelStudio) -> Iterator[BrowserContext]:
     """A browser in which an annotator is logged in."""
     session = label_studio.sign_up("eve@media.example.org")[1]

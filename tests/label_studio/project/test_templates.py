@@ -10,14 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from console.files.templates import SAMPLES, folder_of, names
 from labelloop.spec.folder import load
 from labelloop.store.database import Database
 from sync.answering.exports import begin
 from sync.intake import taking
-from tests.support.review.browser import a_browser
 from tests.support.review.drawing import steady_box
 from tests.support.review.editor import first_task
 from tests.support.servers import LabelStudio
@@ -48,12 +47,15 @@ def test_label_studio_takes_the_form_and_the_samples(
 
 
 @contextmanager
-def at_work(database: Database, label_studio: LabelStudio, template: str) -> Iterator[tuple[SyncLoop, Page]]:
+def at_work(
+    browser: Browser, database: Database, label_studio: LabelStudio, template: str
+) -> Iterator[tuple[SyncLoop, Page]]:
     """A loop of the template with its samples, and the page of the first task that an annotator is served."""
     spec = load(folder_of(template)).model_copy(update={"holdout": 0.0})  # held-out answers are no examples
-    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop, a_browser() as browser:
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
         submitted(loop, template)
-        yield loop, first_task(browser, loop, label_studio)
+        with first_task(browser, loop, label_studio) as page:
+            yield loop, page
 
 
 def answered(loop: SyncLoop, page: Page) -> dict[str, Any]:
@@ -78,8 +80,10 @@ def exported(loop: SyncLoop, name: str) -> list[Any]:
     return [json.loads(line) for line in b"".join(begin(loop.database, loop.spec, name).pieces).splitlines()]
 
 
-def test_people_read_a_dialogue_and_its_answer_comes_back(database: Database, label_studio: LabelStudio) -> None:
-    with at_work(database, label_studio, "dialogue") as (loop, page):
+def test_people_read_a_dialogue_and_its_answer_comes_back(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
+    with at_work(browser, database, label_studio, "dialogue") as (loop, page):
         expect(page.get_by_text("You are the assistant of a shop.").first).to_be_visible()
         for author in ("system", "user", "assistant"):
             expect(page.get_by_text(author, exact=True).first).to_be_visible()
@@ -88,8 +92,10 @@ def test_people_read_a_dialogue_and_its_answer_comes_back(database: Database, la
         assert answered(loop, page)["label"] == "reject"
 
 
-def test_people_compare_two_texts_that_stand_side_by_side(database: Database, label_studio: LabelStudio) -> None:
-    with at_work(database, label_studio, "pairwise") as (loop, page):
+def test_people_compare_two_texts_that_stand_side_by_side(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
+    with at_work(browser, database, label_studio, "pairwise") as (loop, page):
         left, right = (steady_box(page.locator(".labelloop-side").nth(side)) for side in (0, 1))
         assert left["y"] == right["y"]
         assert left["x"] + left["width"] <= right["x"]
@@ -104,8 +110,10 @@ def test_people_compare_two_texts_that_stand_side_by_side(database: Database, la
         assert exported(loop, "sft") == [{"prompt": data["prompt"], "completion": data["b"]}]
 
 
-def test_a_text_that_a_person_edits_becomes_an_example(database: Database, label_studio: LabelStudio) -> None:
-    with at_work(database, label_studio, "text-review") as (loop, page):
+def test_a_text_that_a_person_edits_becomes_an_example(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
+    with at_work(browser, database, label_studio, "text-review") as (loop, page):
         page.keyboard.press("2")
         expect(page.get_by_label("correct it")).to_be_checked()
         area = page.locator("textarea").filter(visible=True).first
@@ -118,8 +126,10 @@ def test_a_text_that_a_person_edits_becomes_an_example(database: Database, label
         assert exported(loop, "sft") == [{"prompt": question, "completion": better}]
 
 
-def test_people_judge_the_boxes_that_a_detector_drew(database: Database, label_studio: LabelStudio) -> None:
-    with at_work(database, label_studio, "boxes") as (loop, page):
+def test_people_judge_the_boxes_that_a_detector_drew(
+    browser: Browser, database: Database, label_studio: LabelStudio
+) -> None:
+    with at_work(browser, database, label_studio, "boxes") as (loop, page):
         regions = page.get_by_text(re.compile("^(car|person|sign)$")).filter(visible=True)
         expect(regions.nth(3)).to_be_visible()  # three labels above the picture, and one line for each box
         page.keyboard.press("3")

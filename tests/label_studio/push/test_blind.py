@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from backend.report.estimates.judge import judge_report
 from backend.serve.champions import Serving
@@ -131,7 +131,7 @@ def test_answers_to_the_held_out_tasks_of_a_judge_are_blind_and_are_evidence(
 @pytest.mark.parametrize("share", [0.0, 1.0])
 @pytest.mark.parametrize("many", [False, True], ids=["three labels", "twelve labels"])
 def test_in_the_editor_a_blind_task_begins_with_an_empty_form_in_the_order_of_the_labels(
-    database: Database, label_studio: LabelStudio, share: float, many: bool
+    browser: Browser, database: Database, label_studio: LabelStudio, share: float, many: bool
 ) -> None:
     labels = ["cat", "dog", "eel", *("abcdefghi" if many else "")]
     text = YAML.replace("[cat, dog, eel]", f"[{', '.join(labels)}]").replace("blind: 0.5", f"blind: {share}")
@@ -140,7 +140,7 @@ def test_in_the_editor_a_blind_task_begins_with_an_empty_form_in_the_order_of_th
         shares = {"eel": 0.6, "dog": 0.3, "cat": 0.1}
         loop.submit(1, confidences=[0.6], probabilities=shares)
         loop.push()
-        with labeling(loop, label_studio) as page:
+        with labeling(browser, loop, label_studio) as page:
             large = ".labelloop-many .lsf-choice:not(.labelloop-rest *)" if many else ".lsf-choice"
             expect(page.locator(large)).to_have_count((BEST if share else 3) if many else 3)
             names = [choice.locator("input").get_attribute("name") for choice in page.locator(large).all()]

@@ -19,7 +19,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import access
 from tests.support.backend_factory import settings_for
 from tests.support.judged_loop import JudgedLoop
-from tests.support.review.browser import a_browser
+from tests.support.review.browser import browser as browser
 from tests.support.review.desk import Desk
 from tests.support.review.review_house import SECRET, House
 
@@ -41,12 +41,6 @@ def house(judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iterator[House]:
 def judged(judged_loop_copy: JudgedLoop) -> UUID:
     """A run that asks for a person's decision."""
     return judged_loop_copy.run
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with a_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -33,3 +33,10 @@ def a_browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS, timeout=120_000)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of a file. Each test opens pages of its own."""
+    with a_browser() as browser:
+        yield browser

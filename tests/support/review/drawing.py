@@ -10,13 +10,12 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from playwright.sync_api import FloatRect, Locator, Page, TimeoutError
+from playwright.sync_api import Browser, FloatRect, Locator, Page, TimeoutError
 
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from sync.intake import taking
-from tests.support.review.browser import a_browser
 from tests.support.review.editor import first_task
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
@@ -53,16 +52,17 @@ LOST_MS = 5_000
 
 @contextmanager
 def task_of(
-    database: Database, label_studio: LabelStudio, xml: str, data: Mapping[str, Any], label: object
+    browser: Browser, database: Database, label_studio: LabelStudio, xml: str, data: Mapping[str, Any], label: object
 ) -> Iterator[tuple[SyncLoop, Page]]:
     """A loop with one output, whose pipeline gave `label`, and the page of its task."""
     spec = parse("drawing", YAML, xml)
-    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop, a_browser() as browser:
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
         line = dumps({"key": "one", "data": data, "label": label, "confidence": 0.4})
         with database.transaction() as conn:
             taking.take(conn, spec, [(1, line.encode())])
         loop.push()
-        yield loop, first_task(browser, loop, label_studio)
+        with first_task(browser, loop, label_studio) as page:
+            yield loop, page
 
 
 @contextmanager

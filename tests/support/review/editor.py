@@ -8,7 +8,6 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, StorageState, expect
 
-from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop
 
@@ -18,10 +17,10 @@ _LOGINS: dict[str, StorageState] = {}
 
 
 @contextmanager
-def labeling(loop: SyncLoop, label_studio: LabelStudio) -> Iterator[Page]:
+def labeling(browser: Browser, loop: SyncLoop, label_studio: LabelStudio) -> Iterator[Page]:
     """The label stream of the loop's project, with its first task."""
-    with a_browser() as browser:
-        yield first_task(browser, loop, label_studio)
+    with first_task(browser, loop, label_studio) as page:
+        yield page
 
 
 def first_task(browser: Browser, loop: SyncLoop, label_studio: LabelStudio) -> Page:
