@@ -75,9 +75,11 @@ class Projects(Calls):
             found = answers.items(self._request("GET", "api/dm/views/", {"project": project_id}), "views")
             return [answers.view(view) for view in found]
 
-    def create_view(self, project_id: ProjectId, data: dict[str, Any]) -> None:
+    def create_view(self, project_id: ProjectId, data: dict[str, Any]) -> int:
+        """Return the id of the new tab."""
         with self._clear("the creation of a tab", write=True):
-            self._request("POST", "api/dm/views/", body={"project": project_id, "data": data})
+            made = self._request("POST", "api/dm/views/", body={"project": project_id, "data": data})
+            return answers.whole(answers.mapping(made, "view"), "id")
 
     def update_view(self, view_id: int, data: dict[str, Any]) -> None:
         """Replace the whole tab by `data`."""

@@ -13,10 +13,9 @@ an optimal semi-matching: without a path that lowers the cost, no assignment is 
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from uuid import UUID
 
 
@@ -68,30 +67,32 @@ def share_out(items: Sequence[Item], workers: Sequence[Worker], rotate_after: in
 
     What people have now stays with them, as far as the promise allows. With the result as `held` it returns the same.
     """
-    takes = {worker.id for worker in workers if not rests(worker, workers, rotate_after)}
-    board, handed_on = _Board({worker.id: worker.answers for worker in workers}), {}
+    people = sorted(workers, key=lambda one: one.id)
+    takes = [not rests(one, people, rotate_after) for one in people]
+    board, handed_on = _Board([one.answers for one in people]), {}
     for item in items:
-        able = [worker for worker in workers if can_answer(worker, item)]
-        best = [worker for worker in able if worker.id in takes and worker.id not in item.let_go]
-        freed = item.late if any(one.at_work and one.id not in item.held for one in best) else frozenset[UUID]()
+        able = [n for n, one in enumerate(people) if can_answer(one, item)]
+        best = [n for n in able if takes[n] and people[n].id not in item.let_go]
+        others_work = any(people[n].at_work and people[n].id not in item.held for n in best)
+        freed = item.late if others_work else frozenset[UUID]()
         if freed:
             handed_on[item.id] = freed
         gone = item.let_go | freed
-        open_ = frozenset(one.id for one in best) - freed
-        board.add(item, open_, {one.id: (one.id in gone, one.idle) for one in able if one.id not in open_})
-        kept = [one.id for one in able if one.id in item.held - freed]
-        for id_ in sorted(kept, key=board.loads.__getitem__)[: item.wanted]:
-            board.give(item.id, id_)
+        open_ = frozenset(n for n in best if people[n].id not in freed)
+        others = {n: (people[n].id in gone, people[n].idle) for n in able if n not in open_}
+        kept = [n for n in able if people[n].id in item.held - freed]
+        board.add(item.wanted, sorted(kept, key=board.loads.__getitem__)[: item.wanted], open_, others)
 
     dealt = board.copy()
-    dealt.fill(lambda id_: dealt.loads[id_])
+    dealt.fill(dealt.loads.__getitem__)
     dealt.level()
-    had = dict(board.loads)
-    quotas = {id_: dealt.loads[id_] - n for id_, n in had.items()}
+    had = [*board.loads]
+    quotas = [load - n for load, n in zip(dealt.loads, had, strict=True)]
     # By turns, in proportion to what each is to get: with loads alone, the person behind would get all of the best.
-    board.fill(lambda id_: (board.loads[id_] - had[id_] + 1) / quotas[id_] if quotas[id_] > 0 else math.inf)
+    board.fill(lambda n: (board.loads[n] - had[n] + 1) / quotas[n] if quotas[n] > 0 else math.inf)
     board.level()
-    return Shares({id_: frozenset(people) for id_, people in board.given.items()}, handed_on)
+    pairs = zip(items, board.given, strict=True)
+    return Shares({item.id: frozenset(people[n].id for n in given) for item, given in pairs}, handed_on)
 
 
 def can_answer(worker: Worker, item: Item) -> bool:
@@ -121,92 +122,96 @@ def why_nobody(item: Item, workers: Sequence[Worker]) -> str:
 
 
 class _Board:
-    """An assignment that is being made."""
+    """An assignment that is being made. Items and people are numbers: 0 is the most useful item, and the first id."""
 
-    def __init__(self, loads: Mapping[UUID, int]) -> None:
-        self.loads = dict(loads)
-        self.wanted: dict[UUID, int] = {}
-        """Number of people by item, the most useful item first."""
-        self.given: dict[UUID, set[UUID]] = {}
+    def __init__(self, loads: Iterable[int]) -> None:
+        self.loads = [*loads]
+        self.given: list[set[int]] = []
         """People by item."""
-        self.open: dict[UUID, frozenset[UUID]] = {}
+        self._wanted: list[int] = []
+        self._open: list[frozenset[int]] = []
         """People by item among whom loads are level."""
-        self.others: dict[UUID, Mapping[UUID, tuple[bool, bool]]] = {}
+        self._others: list[Mapping[int, tuple[bool, bool]]] = []
         """Further people by item, who get it if the first ones are too few. The lowest value gets it first."""
-        self._mine: dict[UUID, list[tuple[int, UUID]]] = {id_: [] for id_ in loads}
-        """Items by person, each with its place in the order, the most useful first."""
-        self._places: dict[UUID, int] = {}
-        self._ways: Counter[tuple[UUID, UUID]] = Counter()
-        """Number of items that can move from one person to another."""
+        self._ways: list[list[list[int]]] = []
+        """The items that can move from one person to another, negative: a heap, with items that cannot any more."""
 
     def copy(self) -> _Board:
         copy = _Board(self.loads)
-        copy.wanted, copy.open, copy.others, copy._ways = self.wanted, self.open, self.others, self._ways.copy()
-        copy._mine, copy._places = {id_: [*mine] for id_, mine in self._mine.items()}, self._places
-        copy.given = {item: set(people) for item, people in self.given.items()}
+        copy._wanted, copy._open, copy._others = self._wanted, self._open, self._others
+        copy.given = [{*people} for people in self.given]
         return copy
 
-    def add(self, item: Item, open_: frozenset[UUID], others: Mapping[UUID, tuple[bool, bool]]) -> None:
-        self.wanted[item.id], self.given[item.id] = item.wanted, set()
-        self._places[item.id] = len(self._places)
-        self.open[item.id], self.others[item.id] = open_, others
+    def add(
+        self, wanted: int, kept: Iterable[int], open_: frozenset[int], others: Mapping[int, tuple[bool, bool]]
+    ) -> None:
+        """Add an item that these people keep."""
+        self._wanted.append(wanted)
+        self._open.append(open_)
+        self._others.append(others)
+        self.given.append(set())
+        for one in kept:
+            self._give(-1, one)
 
-    def give(self, item: UUID, person: UUID) -> None:
-        self._count(item, -1)
+    def _give(self, item: int, person: int) -> None:
         self.given[item].add(person)
-        self._count(item, 1)
-        insort(self._mine[person], (self._places[item], item))
         self.loads[person] += 1
 
-    def take(self, item: UUID, person: UUID) -> None:
-        self._count(item, -1)
-        self.given[item].remove(person)
-        self._count(item, 1)
-        self._mine[person].remove((self._places[item], item))
-        self.loads[person] -= 1
-
-    def _count(self, item: UUID, by: int) -> None:
-        given = self.given[item]
-        for one in given:
-            for other in self.open[item] - given:
-                self._ways[one, other] += by
-
-    def fill(self, cost: Callable[[UUID], float]) -> None:
+    def fill(self, cost: Callable[[int], float]) -> None:
         """Give each item to as many people as it wants, at each time to the person of the lowest cost."""
-        for item, wanted in self.wanted.items():
-            while len(self.given[item]) < wanted:
-                free = self.open[item] - self.given[item]
-                if free:
-                    self.give(item, min(free, key=lambda id_: (cost(id_), self.loads[id_], id_)))
-                elif rest := self.others[item].keys() - self.given[item]:
-                    ranks = self.others[item]
-                    self.give(item, min(rest, key=lambda id_: (ranks[id_], self.loads[id_], id_)))
+        for item, given in enumerate(self.given):
+            while len(given) < self._wanted[item]:
+                ranks = self._others[item]
+                if free := self._open[item] - given:
+                    self._give(item, min(free, key=lambda n: (cost(n), self.loads[n], n)))
+                elif rest := ranks.keys() - given:
+                    self._give(item, min(rest, key=lambda n: (ranks[n], self.loads[n], n)))
                 else:
                     break
 
     def level(self) -> None:
         """Move items until no path lowers the cost. Each path lowers the sum of the squares of the loads."""
+        self._ways = [[[] for _ in self.loads] for _ in self.loads]
+        for item in reversed(range(len(self.given))):
+            self._open_ways(item, self.given[item], self._open[item] - self.given[item])
         while (path := self._path()) is not None:
             source, target = path[0][0], path[-1][1]
-            while self.loads[source] >= self.loads[target] + 2 and all(self._ways[step] > 0 for step in path):
+            while self.loads[source] >= self.loads[target] + 2 and all(self._next(*step) is not None for step in path):
                 for one, other in reversed(path):  # from its end, so that no move undoes the next
                     self._move(one, other)
 
-    def _move(self, one: UUID, other: UUID) -> None:
-        """Give the least useful item that can move from one person to the other."""
-        mine = (item for _, item in reversed(self._mine[one]))
-        item = next(item for item in mine if other in self.open[item] and other not in self.given[item])
-        self.take(item, one)
-        self.give(item, other)
+    def _open_ways(self, item: int, holders: Iterable[int], free: Iterable[int]) -> None:
+        for one in holders:
+            for other in free:
+                heappush(self._ways[one][other], -item)
 
-    def _path(self) -> list[tuple[UUID, UUID]] | None:
+    def _next(self, one: int, other: int) -> int | None:
+        """Return the least useful item that can move from one person to the other; None if there is none."""
+        ways = self._ways[one][other]
+        while ways and not (one in self.given[-ways[0]] and other not in self.given[-ways[0]]):
+            heappop(ways)
+        return -ways[0] if ways else None
+
+    def _move(self, one: int, other: int) -> None:
+        """Move that item."""
+        item = self._next(one, other)
+        assert item is not None
+        given, open_ = self.given[item], self._open[item]
+        given.remove(one)
+        self.loads[one] -= 1
+        self._open_ways(item, given, open_ & {one})
+        self._give(item, other)
+        self._open_ways(item, [other], open_ - given)
+
+    def _path(self) -> list[tuple[int, int]] | None:
         """Return the shortest path of moves from one person to another whose load is smaller by two or more."""
-        for source in sorted(self.loads, key=lambda id_: (-self.loads[id_], id_)):
-            came: dict[UUID, UUID | None] = {source: None}
+        lightest = sorted(range(len(self.loads)), key=self.loads.__getitem__)
+        for source in sorted(lightest, key=lambda n: (-self.loads[n], n)):
+            came: dict[int, int | None] = {source: None}
             reached = [source]
             for one in reached:
-                for other in sorted(self.loads, key=lambda id_: (self.loads[id_], id_)):
-                    if other in came or self._ways[one, other] <= 0:
+                for other in lightest:
+                    if other in came or self._next(one, other) is None:
                         continue
                     came[other] = one
                     if self.loads[other] <= self.loads[source] - 2:
@@ -215,9 +220,9 @@ class _Board:
         return None
 
 
-def _back(end: UUID, came: Mapping[UUID, UUID | None]) -> list[tuple[UUID, UUID]]:
+def _back(end: int, came: Mapping[int, int | None]) -> list[tuple[int, int]]:
     """Return the steps that lead to `end`, the first one first."""
-    steps: list[tuple[UUID, UUID]] = []
+    steps: list[tuple[int, int]] = []
     before = came[end]
     while before is not None:
         steps.append((before, end))

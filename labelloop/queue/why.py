@@ -14,6 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,7 @@ def _rounded(label: str) -> str:
     return f"{float(label):.2f}".rstrip("0").rstrip(".") if _LONG_NUMBER.fullmatch(label) else label
 
 
+@lru_cache(4096)
 def _name(label: str) -> str:
     """Return the label as it is shown, on one line and not too long."""
     label = " ".join(label.split())

@@ -7,6 +7,8 @@ has no field for what labelloop knows about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from labelloop.labelstudio.answers import View
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
@@ -27,9 +29,12 @@ def is_ours(view: View) -> bool:
     return view.title == TAB and [one.get("filter") for one in items] == [FILTER]
 
 
-def keep_tab(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
-    """Keep one tab with the tasks that wait for an adjudicator, while the loop has adjudicators."""
-    standing = [view for view in gateway.views(project.id) if is_ours(view)]
+def keep_tab(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, tabs: Iterable[View]) -> None:
+    """Keep one tab with the tasks that wait for an adjudicator, while the loop has adjudicators.
+
+    `tabs`: those that the project has.
+    """
+    standing = [view for view in tabs if is_ours(view)]
     if not spec.adjudicators:
         for view in standing:
             gateway.delete_view(view.id)

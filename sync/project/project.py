@@ -71,7 +71,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     row = _find_or_create(database, gateway, spec)
     project = check_is_ours(gateway, row)
     project = ask_as_many(database, gateway, spec, apply_spec(database, gateway, project, spec, row))
-    adjudicating.keep_tab(database, gateway, spec, row)
+    adjudicating.keep_tab(database, gateway, spec, row, gateway.views(row.id))
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]

@@ -10,7 +10,7 @@ that were in the project before the loop, which lack that field, are named by th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -36,13 +36,18 @@ IN_TAB = 500
 """Tasks in a tab, the most useful ones; the others come into it when some of these have an answer."""
 
 
-def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
-    """Share the open tasks out, and write the tabs that differ. Without the section `people`, undo that once."""
+def assign(
+    database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, tabs: Callable[[], Iterable[View]]
+) -> None:
+    """Share the open tasks out, and write the tabs that differ. Without the section `people`, undo that once.
+
+    `tabs` reads the project's tabs.
+    """
     with database.transaction() as conn:
         if spec.people is None and not assignments.any_(conn, spec.name):
             return
     if spec.people is None:
-        _keep_tabs(database, gateway, spec, project.id, [])  # first: the rows say that it is still to be done
+        _keep_tabs(database, gateway, spec, project.id, tabs(), [])  # first: the rows say that it is still to be done
     now = datetime.now(UTC)
     users = gateway.users() if spec.people is not None else {}
     with database.transaction() as conn:
@@ -52,12 +57,12 @@ def assign(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
         return
     with database.transaction() as conn:  # no lock on people while the shares are computed: a pull would wait
         projects.lock_hop(conn, spec.name, "assign")
-        if (found := sharing(conn, spec, now)) is not None:
-            shares = share_out(found.items, found.workers, found.rule.rotate_after)
-            assignments.store(conn, spec.name, shares.given, shares.handed_on)
         found = sharing(conn, spec, now)
-    tasks = [] if found is None else [(one, found.open_tasks(one.id)[:IN_TAB]) for one in found.people]
-    _keep_tabs(database, gateway, spec, project.id, tasks)
+        assert found is not None
+        shares = share_out(found.items, found.workers, found.rule.rotate_after)
+        assignments.store(conn, spec.name, shares.given, shares.handed_on)
+    mine = [(one, [task for task in found.tasks if one.id in shares.given[task.output_id]]) for one in found.people]
+    _keep_tabs(database, gateway, spec, project.id, tabs(), [(one, tasks[:IN_TAB]) for one, tasks in mine])
 
 
 def _keep_people(
@@ -89,32 +94,28 @@ def _keep_tabs(
     gateway: Gateway,
     spec: LoopSpec,
     project_id: ProjectId,
+    tabs: Iterable[View],
     tasks: Sequence[tuple[Assignee, Sequence[AskedTask]]],
 ) -> None:
     """Keep one tab of each person, with the person's tasks; delete those of people who left."""
     standing: dict[str, list[View]] = {}
-    for view in gateway.views(project_id):
+    for view in tabs:
         if is_of_person(view):
             standing.setdefault(view.title, []).append(view)
-    made = False
+    ids: dict[UUID, int] = {}
     for person, mine in tasks:
         there = standing.get(person.email + TASKS, [])
         wanted = _tab(spec, person, mine, there[0].data if there else {})
-        if not there:
-            gateway.create_view(project_id, wanted)
-            made = True
-        elif wanted != there[0].data:
+        ids[person.id] = there[0].id if there else gateway.create_view(project_id, wanted)
+        if there and wanted != there[0].data:
             gateway.update_view(there[0].id, wanted)
     titles = {person.email + TASKS for person, _ in tasks}
     for title, views in standing.items():
         for view in views[1 if title in titles else 0 :]:  # a creation whose reply was lost may have been repeated
             gateway.delete_view(view.id)
-    if made:
-        standing = {view.title: [view] for view in reversed(gateway.views(project_id))}
     with database.transaction() as conn:
-        for person, _ in tasks:
-            views = standing.get(person.email + TASKS, [])
-            assignments.set_tab(conn, spec.name, person.id, views[0].id if views else None)
+        for person_id, tab_id in ids.items():
+            assignments.set_tab(conn, spec.name, person_id, tab_id)
 
 
 def _tab(spec: LoopSpec, person: Assignee, tasks: Sequence[AskedTask], has: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,22 +105,18 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, T
     before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
-    outputs.set_state(
-        conn,
-        gone,
-        [OutputState.IN_REVIEW, OutputState.ANSWERED],
-        OutputState.WITHDRAWN,
-        "its task was deleted in Label Studio",
-    )
-    task_store.forget(conn, moved)
+    were, why = [OutputState.IN_REVIEW, OutputState.ANSWERED], "its task was deleted in Label Studio"
+    if moved:
+        outputs.set_state(conn, gone, were, OutputState.WITHDRAWN, why)
+        task_store.forget(conn, moved)
     batches.adopt(conn, batch_id, project.instance, ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
     task_store.answered_before(conn, list(ids))
     direct.close(conn, list(ids))
     adjudicated.close(conn, list(ids))
-    pool.put_back(conn, batch_id)
-    back = batches.release(conn, batch_id, OutputState.WAITING, "its import did not make the task")
-    direct.settle(conn, batches.item_ids(conn, batch_id))
+    back = 0
+    if adopted < len(batches.item_ids(conn, batch_id)):
+        back = _release(conn, batch_id, "its import did not make the task")
     batches.forget_items(conn, batch_id)
     return adopted, back
 
@@ -129,10 +125,16 @@ def put_back(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, re
     """Let the outputs of a batch wait again, since none is in Label Studio. Returns how many."""
     if not batches.end(conn, batch_id, was, became, reason):
         return 0
+    n = _release(conn, batch_id, reason)
+    batches.forget_items(conn, batch_id)
+    return n
+
+
+def _release(conn: Conn, batch_id: UUID, reason: str) -> int:
+    """Let the outputs of the batch wait again that have no task; return how many."""
     pool.put_back(conn, batch_id)
     n = batches.release(conn, batch_id, OutputState.WAITING, reason)
     direct.settle(conn, batches.item_ids(conn, batch_id))
-    batches.forget_items(conn, batch_id)
     return n
 
 

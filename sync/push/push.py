@@ -75,14 +75,16 @@ def push(
 
     # decide and apply, batch by batch
     report += _fill(database, gateway, spec, project, Claims(database, spec, checked, at_least, first_look_s))
-    assign(database, gateway, spec, project)  # before a renewal that fails: people take their tasks from their tabs
+    tabs = cache(partial(gateway.views, project.id))
+    # Before a renewal that fails: people take their tasks from their tabs.
+    assign(database, gateway, spec, project, tabs)
     if failure is not None:
         raise failure
     report += renew()
     if is_first and report.pushed:
         first_tasks(database, gateway, spec, project)
     if spec.adjudicators and (check or report != PushReport()):
-        adjudicating.keep_tab(database, gateway, spec, project)
+        adjudicating.keep_tab(database, gateway, spec, project, tabs())
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report

@@ -187,7 +187,8 @@ def prepare(database: Database, spec: LoopSpec, first_look_s: float = 0.0) -> tu
 
 def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple[list[Pick], bool]:
     """Return the picks, and whether `n` of them differ from each other and from the tasks that people saw."""
-    if not n or not spec.queue.diversity or spec.queue.strategy == RANDOM:
+    everything = len(window.queues["rule"]) <= n  # then there is nothing to choose
+    if not n or everything or not spec.queue.diversity or spec.queue.strategy == RANDOM:
         waits = (item.output_id for item in window.queues["rule"])
         return [Pick(id_, "") for id_ in islice(window.within_budget(waits), n)], True
     picks, enough = list[Pick](), True

@@ -71,7 +71,7 @@ def keep_assignees(conn: Conn, loop: str, reviewer_ids: Sequence[UUID]) -> None:
         conn.execute(f"delete from {table} where loop = %(loop)s and reviewer_id <> all(%(ids)s)", values)
 
 
-def set_tab(conn: Conn, loop: str, reviewer_id: UUID, tab_id: int | None) -> None:
+def set_tab(conn: Conn, loop: str, reviewer_id: UUID, tab_id: int) -> None:
     conn.execute(
         """
         update assignees set tab_id = %(tab)s

@@ -31,17 +31,21 @@ WHO: dict[str, tuple[str, ...]] = {ROB: ("de",), MIA: ("DE", "medical"), ZOE: ()
 
 
 class Counting(Gateway):
-    """Counts what is written to tabs. While `dies`, no tab can be made."""
+    """Counts what is written to tabs, and how often they are read. While `dies`, no tab can be made."""
 
     def __init__(self, url: str, token: str, dies: bool = False) -> None:
         super().__init__(url, token)
-        self.written, self.dies = 0, dies
+        self.written, self.read, self.dies = 0, 0, dies
 
-    def create_view(self, project_id: ProjectId, data: dict[str, Any]) -> None:
+    def views(self, project_id: ProjectId) -> list[View]:
+        self.read += 1
+        return super().views(project_id)
+
+    def create_view(self, project_id: ProjectId, data: dict[str, Any]) -> int:
         if self.dies:
             raise Unreachable("killed before the first tab")
         self.written += 1
-        super().create_view(project_id, data)
+        return super().create_view(project_id, data)
 
     def update_view(self, view_id: int, data: dict[str, Any]) -> None:
         self.written += 1
@@ -112,12 +116,18 @@ def test_people_get_fair_shares_in_tabs_of_their_own(
         assert not german & set(shares[ZOE])
         assert set(Counter(key for keys in shares.values() for key in keys).values()) == {2}
 
-        # The tab serves exactly the person's tasks, the most useful first. A second push writes nothing.
-        tab, served = tabs(loop), list[str]()
-        assert tab.keys() == {ROB, MIA, ZOE}
+        # A second push writes nothing, and reads the tabs once, although adjudicators have a tab too.
+        with_people = loop.spec
+        loop.spec = loop.spec.model_copy(update={"adjudicators": ("judge@assign.example",)})
+        loop.push()
         second = Counting(label_studio.url, label_studio.token)
         loop.push(second)
-        assert second.written == 0
+        assert (second.written, second.read) == (0, 1)
+        loop.spec = with_people
+
+        # The tab serves exactly the person's tasks, the most useful first.
+        tab, served = tabs(loop), list[str]()
+        assert tab.keys() == {ROB, MIA, ZOE}
         while (task := next_displayed(loop, people[ROB], tab[ROB])) is not None and len(served) < 3:
             served.append(task["data"]["labelloop_key"])
             loop.annotate(task["id"], "cat", web=people[ROB])

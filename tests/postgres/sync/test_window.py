@@ -71,6 +71,12 @@ def test_what_the_version_in_force_has_not_seen_comes_where_the_others_do_not_su
     assert len(first) == 3
 
 
+def test_if_all_that_waits_fits_it_comes_by_utility_and_nothing_is_compared(database: Database) -> None:
+    spec = loop(database, "window: 3", [output(f"copy-{i}", 0.5 + i / 100, "the same text") for i in range(3)])
+    assert picked(database, spec) == ["copy-0", "copy-1", "copy-2"]
+    assert {pick.why_also for pick in prepare(database, spec)[1]} == {""}, "nobody chose between them"
+
+
 def test_a_random_queue_is_not_made_varied(database: Database) -> None:
     spec = loop(database, "window: 3, strategy: random", [output(f"copy-{i}", 0.5, "the same text") for i in range(9)])
     window, picks = prepare(database, spec)
