@@ -19,7 +19,7 @@ def assignments(seen: Seen, conn: Conn, loop: Loop) -> None:
             join assignments a on a.output_id = v.output_id and a.loop = %(loop)s
             order by v.instance, v.annotation_id, v.updated_at desc, v.seq desc
         )
-        select o.id, o.key, o.state::text, coalesce(r.email, r.id::text) as person,
+        select o.id, o.key, o.state::text, a.reviewer_id, coalesce(r.email, r.id::text) as person,
             not exists (select from assignees p where p.loop = a.loop and p.reviewer_id = a.reviewer_id) as stranger,
             exists (
                 select from newest n where n.output_id = a.output_id and n.instance = r.instance and not n.deleted
@@ -41,4 +41,5 @@ def assignments(seen: Seen, conn: Conn, loop: Loop) -> None:
             says = f"{row['person']} is to answer it, and has answered or skipped it"
         else:
             continue
+        seen.name_row(f"assignments/{row['id']}/{row['reviewer_id']}")
         seen.wrong("I26", row["key"], says, mark=row["person"], output=row["id"])

@@ -1,4 +1,4 @@
-"""Mutations: statements of SQL, each of which breaks one invariant of a `deep_loop`, so that exactly that one is told."""
+"""Mutations: SQL statements, each of which breaks one invariant of a `deep_loop`, so that exactly that one is told."""
 
 from __future__ import annotations
 
