@@ -114,7 +114,10 @@ def _fill(loop: SyncLoop, label_studio: LabelStudio, settings: Settings) -> None
     loop.web.delete(f"/api/tasks/{tasks[11]}/").raise_for_status()
     loop.pull(full=True)
     with loop.database.transaction() as conn:
-        row = conn.execute("select key from outputs where state = 'in_review' order by key limit 1").fetchone()
+        row = conn.execute(
+            "select key from outputs where state = 'in_review' and id not in (select model_output_id from feedback)"
+            " order by key limit 1"
+        ).fetchone()
         assert row is not None
         sent = {
             "key": row["key"],
