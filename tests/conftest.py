@@ -50,8 +50,8 @@ def _no_job_of_a_file_outlives_it() -> Iterator[None]:
 FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")
 """Long files come first. A parallel run ends with many short ones, so no process waits long for another."""
 AS_APPLICATION = bool(os.environ.get("LABELLOOP_TEST_AS_APPLICATION"))
-"""Whether `database` is opened by a role without the owner's rights, as an installation with two roles has it. Tests
-that change what is only ever added then fail, with `permission denied`.
+"""Whether `database` is opened by a role without the owner's rights, as an installation with two roles has it, except
+in tests marked `owner`.
 """
 START_S = 600
 """Time limit of a test that may wait for the start of Label Studio: 40 s of processor time, on a machine that may be
@@ -135,8 +135,9 @@ def database_url(postgres_url: str, _template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with Database(of_application(database_url) if AS_APPLICATION else database_url) as database:
+def database(database_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    as_owner = not AS_APPLICATION or request.node.get_closest_marker("owner") is not None
+    with Database(database_url if as_owner else of_application(database_url)) as database:
         yield database
 
 

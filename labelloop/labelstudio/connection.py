@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -19,6 +21,14 @@ READ: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(30, connect=3)}
 """Options of a GET; the SDK may repeat it."""
 WRITE: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(130, connect=3), "max_retries": 0}
 """Options of any other request. An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
+SILENT_NETWORK = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 14_000),
+]
+"""Options of each socket: a request whose packets vanish ends after 14 s. One that Label Studio works on goes on."""
 NOT_DEFINITE = frozenset({408, 409, 425, 429})
 """Refusals after which the request may still have taken effect."""
 
@@ -35,7 +45,9 @@ class Connection:
         self.faulty: dict[ProjectId, set[TaskId]] = {}
         """Tasks at which Label Studio failed, by project: a memory of the calls, see faults.py."""
         self._api_error: type[Exception] = ApiError
-        self._http = httpx.Client(timeout=30, follow_redirects=False)
+        # With a proxy of the environment, which httpx only finds without a transport, the timeouts alone hold.
+        transport = None if getproxies() else httpx.HTTPTransport(socket_options=SILENT_NETWORK)
+        self._http = httpx.Client(timeout=30, follow_redirects=False, transport=transport)
         sdk: Any = LabelStudioBase
         try:
             self.sdk: Any = sdk(base_url=self.url, api_key=token, httpx_client=self._http)

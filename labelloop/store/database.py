@@ -160,7 +160,7 @@ class Database:
         except psycopg.errors.InsufficientPrivilege as exc:
             raise SettingsError(
                 f"Postgres refuses this to the role of LABELLOOP_DATABASE_URL: {exc}. `labelloop migrate` gives that "
-                "role its rights; it and `labelloop loop remove` need LABELLOOP_OWNER_URL, the owner of the tables"
+                "role its rights; it, `loop remove` and `forget` need LABELLOOP_OWNER_URL, the owner of the tables"
             ) from exc
         except psycopg.errors.UndefinedTable as exc:
             raise SettingsError("the database lacks labelloop's tables; `labelloop migrate` creates them") from exc

@@ -93,7 +93,8 @@ def _set_states(conn: Conn, spec: LoopSpec, deletions: Sequence[Alert]) -> list[
     An output with enough answers that count is answered; with fewer it waits again. Without any it is withdrawn, if its
     task was deleted or a decision had restored it before.
     """
-    found = restoring.without_task(conn, [alert.output_id for alert in deletions if alert.output_id is not None])
+    deleted = [alert.output_id for alert in deletions if alert.output_id is not None]
+    found = restoring.without_task(conn, deleted, spec.overlap)
     of_task = {
         alert.output_id for alert in deletions if alert.annotation_id is None and alert.state != AlertState.REJECTED
     }

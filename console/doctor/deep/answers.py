@@ -16,6 +16,8 @@ from console.doctor.deep.seen import Seen
 
 _SPACE = UUID("8f1d7a52-6f0e-4d0b-9a56-0f6c3c8f2b11")
 """Space of the ids under which answers over HTTP are stored, one for each loop."""
+OPEN = ("waiting", "pushing", "in_review")
+"""States in which people are asked."""
 
 
 def feedback(seen: Seen, conn: Conn, loop: Loop) -> None:
@@ -130,8 +132,9 @@ def _not_agreed(row: Row, loop: Loop, read: Form | None) -> str:
     if row["state"] == "answered" and not (row["seq"] and row["reviewers"]):
         return "it is answered and has no answer"
     if row["word"] is not None or row["final"]:
-        right = row["final"] and row["word"] == label and row["reviewers"] == len(said)
-        return "" if right else "its answer is not that of the adjudicator"
+        if not (row["final"] and row["word"] == label and row["reviewers"] == len(said)):
+            return "its answer is not that of the adjudicator"
+        return "an adjudicator has answered it, and people are asked on" if row["state"] in OPEN else ""
     if label is None:
         one = len(set(clear)) == 1 and len(clear) == len(said)
         by_most = loop.spec.get("consensus", "majority") == "majority"

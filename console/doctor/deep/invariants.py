@@ -94,7 +94,7 @@ INVARIANTS = [
     Invariant(
         "I9",
         "champion's file",
-        "the champion's file exists, has the SHA-256 that is its name, and loads in a new process",
+        "the champion's file exists, has its SHA-256, and predicts in a new process what the verdict on it recorded",
         "after its next start the backend serves an older version, or none",
         "labelloop rollback --why 'its file cannot be read'  # or restore the file",
         "sha256sum MODELS/{key}.skops",
@@ -205,14 +205,16 @@ INVARIANTS = [
         "reports and training use an answer that nobody gave",
         SAFE,
         _OF_OUTPUT.replace("TABLE", "feedback").replace("ID", "model_output_id"),
+        in_flight=True,
     ),
     Invariant(
         "I24",
         "answers",
-        "the newest answer of each output follows from its feedback",
+        "the newest answer of each output follows from its feedback, and that of an adjudicator is final",
         "pipelines and training get an answer on which people did not agree",
         SAFE,
         _OF_OUTPUT.replace("TABLE", "answers").replace("ID", "output_id"),
+        in_flight=True,
     ),
     Invariant(
         "I25",
@@ -221,6 +223,23 @@ INVARIANTS = [
         "what a person answered was changed after it was stored",
         PEOPLE + "restore the row from a backup",
         _VERSIONS,
+    ),
+    Invariant(
+        "I26",
+        "shares",
+        "each task that a person is to answer is open, and that person has not answered it",
+        "people look for tasks in vain, and others that nobody has wait",
+        "labelloop push --loop {loop}",
+        _OF_OUTPUT.replace("TABLE", "assignments").replace("ID", "output_id"),
+        in_flight=True,
+    ),
+    Invariant(
+        "I27",
+        "archived loops",
+        "nothing came into an archived loop, was pushed, pulled or trained since it was archived",
+        "somebody works with a loop that people think is at rest",
+        PEOPLE + "a worker or service that runs an older version, or somebody's SQL",
+        "select archived_at, archived_by from loops where name = '{loop}'",
     ),
 ]
 BY_ID = {one.id: one for one in INVARIANTS}

@@ -13,15 +13,27 @@ from enum import StrEnum
 
 import psycopg
 
-from console.doctor.deep import alerts, answers, models, outputs, record, rows, secrets, stored, tasks
+from console.doctor.deep import (
+    alerts,
+    answers,
+    models,
+    outputs,
+    people,
+    record,
+    resting,
+    rows,
+    secrets,
+    stored,
+    tasks,
+)
 from console.doctor.deep.invariants import BY_ID, INVARIANTS, OF_LABEL_STUDIO, Invariant
 from console.doctor.deep.places import CouldNotLookError, Loop, Places
 from console.doctor.deep.postgres import Conn, loops, snapshot
 from console.doctor.deep.seen import Problem, Seen
 from console.doctor.deep.web import Studio
 
-ALL_LOOPS = ("I15", "I16", "I20")
-"""Invariants that are about all loops together."""
+NOT_AT_REST = frozenset({*OF_LABEL_STUDIO, "I8", "I10", "I26"})
+"""Invariants that are not looked at in an archived loop: people may go on in Label Studio, and no worker follows."""
 
 
 class Status(StrEnum):
@@ -54,7 +66,7 @@ class Verdict:
 
 
 def look_twice(places: Places, loop: str | None, settle_s: float) -> list[Verdict]:
-    """Return a verdict on each invariant of each loop at work, or of one. Raises CouldNotLookError without Postgres."""
+    """Return a verdict on each invariant of each loop, or of one. Raises CouldNotLookError without Postgres."""
     first = _look(places, loop, None)
     again = [seen for seen in first if seen.problems]
     if any(BY_ID[invariant].in_flight for seen in again for invariant in seen.problems):
@@ -66,8 +78,8 @@ def look_twice(places: Places, loop: str | None, settle_s: float) -> list[Verdic
 def _verdicts(first: Seen, second: Seen | None, settle_s: float) -> list[Verdict]:
     """`second`: None if the first look found nothing, or if the loop was removed since."""
     loop = first.loop or None
-    of_all = [one for one in INVARIANTS if (one.id in ALL_LOOPS) == (loop is None)]
-    return [_verdict(one, first, second or Seen(first.loop), settle_s, loop) for one in of_all]
+    looked_at = [one for one in INVARIANTS if one.id in first.looked_at]
+    return [_verdict(one, first, second or Seen(first.loop), settle_s, loop) for one in looked_at]
 
 
 def _verdict(one: Invariant, first: Seen, second: Seen, settle_s: float, loop: str | None) -> Verdict:
@@ -122,6 +134,7 @@ def _at_loop(places: Places, name: str, only: set[str]) -> Seen:
         if not found:
             return seen
         loop = found[0]
+        only = only - ({"I27"} if loop.archived_at is None else NOT_AT_REST)
         checks: list[tuple[tuple[str, ...], Callable[[], None]]] = [
             (("I1",), lambda: outputs.states(seen, conn, loop)),
             (("I8",), lambda: outputs.stuck(seen, conn, loop, places.grace_s)),
@@ -131,7 +144,10 @@ def _at_loop(places: Places, name: str, only: set[str]) -> Seen:
             (("I21",), lambda: alerts.foreign(seen, conn, loop)),
             (("I23",), lambda: answers.feedback(seen, conn, loop)),
             (("I24",), lambda: answers.answers(seen, conn, loop)),
-            (("I9", "I10"), lambda: models.champion(seen, conn, loop, places)),
+            (("I26",), lambda: people.assignments(seen, conn, loop)),
+            (("I27",), lambda: resting.rests(seen, conn, loop)),
+            (("I9",), lambda: models.file(seen, conn, loop, places)),
+            (("I10",), lambda: models.served(seen, conn, loop, places)),
             (("I11", "I12"), lambda: models.runs(seen, conn, loop)),
             (("I13", "I14"), lambda: models.promotions(seen, conn, loop)),
         ]
@@ -143,6 +159,7 @@ def _check(seen: Seen, only: set[str], checks: Sequence[tuple[tuple[str, ...], C
     for invariants, check in checks:
         if only.isdisjoint(invariants):
             continue
+        seen.looked_at |= only.intersection(invariants)
         try:
             check()
         except CouldNotLookError as exc:

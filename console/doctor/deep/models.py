@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 from xml.etree.ElementTree import ParseError
 
 import httpx
 
-from console.doctor.deep.places import Loop, Places
-from console.doctor.deep.postgres import Conn, not_forgotten
+from console.doctor.deep.labels import became
+from console.doctor.deep.places import CouldNotLookError, Loop, Places
+from console.doctor.deep.postgres import Conn, Row, not_forgotten
 from console.doctor.deep.readings import form, labels_of
 from console.doctor.deep.seen import Seen
 
 LOADS_WITHIN_S = 180
-_LOAD = "import sys, pathlib\nfrom backend import models\nmodels.load(pathlib.Path(sys.argv[1]), sys.argv[2])"
+_LOAD = "\n".join(
+    [
+        "import json, pathlib, sys",
+        "from backend import models",
+        "data = json.load(sys.stdin)",
+        "learner = models.load(pathlib.Path(sys.argv[1]), sys.argv[2])",
+        "asks = {learner.name, getattr(learner, 'reads', '')}.intersection(sys.argv[3:])",
+        "found = learner.predict(data) if data and not asks else None",
+        "print(json.dumps([] if found is None else list(zip(found.labels, found.confidences.tolist()))))",
+    ]
+)
+ASK_SERVERS = ("images", "label-studio-ml", "remote")
+"""Learners that fetch items, or ask a server for predictions."""
+PREDICTED_AGAIN = 20
+"""Number of held-out items that the champion predicts again."""
+ROUNDING = 0.001
+"""Difference of a confidence that another processor may make."""
 SHORT = 12
 """Digits of a version's id by which the backend and Label Studio name it."""
 
 
-def champion(seen: Seen, conn: Conn, loop: Loop, places: Places) -> None:
-    row = conn.execute(
-        "select id from model_versions where loop = %(loop)s and stage = 'champion'", {"loop": loop.name}
-    ).fetchone()
-    version = None if row is None else row["id"]
-    if version is not None:
-        _file(seen, places, version)
-    if places.backend_url and loop.project_id is not None:
-        _served(seen, places, loop, version)
-
-
-def _file(seen: Seen, places: Places, version: str) -> None:
-    """Check the bytes of the file, and load it in a new process: what this process has in memory does not count."""
-    folder = places.models_dir
-    if folder is None or not folder.is_dir():
-        seen.cannot(["I9"], f"there is no folder of models here: {folder}; run this where the backend runs")
+def file(seen: Seen, conn: Conn, loop: Loop, places: Places) -> None:
+    """Check the bytes of the champion's file, and load it in a new process: what this process has in memory does not
+    count. There it predicts some held-out items of its last verdict again.
+    """
+    version, folder = _champion(conn, loop), places.models_dir
+    if version is None:
         return
+    if folder is None or not folder.is_dir():
+        raise CouldNotLookError(f"there is no folder of models here: {folder}; run this where the backend runs")
     try:
         with (folder / f"{version}.skops").open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -48,30 +59,80 @@ def _file(seen: Seen, places: Places, version: str) -> None:
         return
     if digest != version:
         seen.wrong("I9", version, "the SHA-256 of its file is not its name")
-    elif fault := _does_not_load(folder, version, places.rooms):
+        return
+    judged = _judged(conn, loop, version)
+    predicted, fault = _predict_again(folder, version, places.rooms, [row["data"] for row in judged])
+    if fault:
         seen.wrong("I9", version, f"it does not load in a new process: {fault}")
+        return
+    now = became(conn, loop)
+    for row, (label, confidence) in zip(judged, predicted, strict=bool(predicted)):
+        same = row["label"] in (label, now.get(label or "", label))
+        if not same or abs(row["confidence"] - confidence) > ROUNDING:
+            says = (
+                f"it predicts {label!r} ({confidence:.4f}) for {row['key']}, and was judged by {row['label']!r} "
+                f"({row['confidence']:.4f})"
+            )
+            seen.wrong("I9", version, says, mark=row["key"])
 
 
-def _does_not_load(folder: Path, version: str, rooms: Path | None) -> str:
-    """Return the last line of the error with which a new process fails; "" if it loads the file."""
+def _champion(conn: Conn, loop: Loop) -> str | None:
+    row = conn.execute(
+        "select id from model_versions where loop = %(loop)s and stage = 'champion'", {"loop": loop.name}
+    ).fetchone()
+    return None if row is None else str(row["id"])
+
+
+def _judged(conn: Conn, loop: Loop, version: str) -> list[Row]:
+    """Return held-out items of the newest run that judged the version, with its predictions at that time."""
+    return conn.execute(
+        f"""
+        select o.key, o.data, i.challenger_label as label, i.challenger_confidence as confidence
+        from run_items i join outputs o on o.id = i.output_id
+        where i.run_id = (
+            select id from retrain_runs where loop = %(loop)s and version_id = %(version)s and finished_at is not null
+            order by finished_at desc limit 1)
+        and i.challenger_label is not null and i.challenger_confidence is not null and {not_forgotten(conn)}
+        order by o.key limit %(most)s
+        """,
+        {"loop": loop.name, "version": version, "most": PREDICTED_AGAIN},
+    ).fetchall()
+
+
+def _predict_again(
+    folder: Path, version: str, rooms: Path | None, data: list[Any]
+) -> tuple[list[tuple[str | None, float]], str]:
+    """Return label and confidence of each item, and the last line of the error with which a new process fails.
+
+    Nothing is predicted by learners that ask a server. The error is "" if the file loads.
+    """
     environ = {**os.environ, "PYTHONPATH": str(rooms or ""), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", _LOAD, str(folder), version]
+    command = [sys.executable, "-c", _LOAD, str(folder), version, *ASK_SERVERS]
+    given = json.dumps(data)
     try:
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LOADS_WITHIN_S, check=False)
+        done = subprocess.run(
+            command, env=environ, input=given, capture_output=True, text=True, timeout=LOADS_WITHIN_S, check=False
+        )
     except subprocess.TimeoutExpired:
-        return f"no end after {LOADS_WITHIN_S} s"
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        return [], f"no end after {LOADS_WITHIN_S} s"
+    if done.returncode:
+        return [], (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    return [(label, confidence) for label, confidence in json.loads(done.stdout)], ""
 
 
-def _served(seen: Seen, places: Places, loop: Loop, version: str | None) -> None:
+def served(seen: Seen, conn: Conn, loop: Loop, places: Places) -> None:
     """Ask the backend, which reads the champion anew with each request, at most once a second."""
+    if not places.backend_url or loop.project_id is None:
+        return
+    version = _champion(conn, loop)
     body = {"tasks": [], "project": f"{loop.project_id}.0"}
     try:
         answer = httpx.post(f"{places.backend_url}/predict", json=body, auth=places.backend_login, timeout=30)
         served = answer.raise_for_status().json()["model_version"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as exc:
-        seen.cannot(["I10"], f"the backend does not say which version it serves: {type(exc).__name__} {exc}")
-        return
+        raise CouldNotLookError(
+            f"the backend does not say which version it serves: {type(exc).__name__} {exc}"
+        ) from exc
     wanted = "pipeline" if version is None else version[:SHORT]
     if served != wanted:
         seen.wrong("I10", loop.name, f"{served} serves, and the champion is {wanted}")

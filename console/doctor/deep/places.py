@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -41,6 +42,8 @@ class Loop:
     """None if the loop has no project yet."""
     instance: UUID | None
     signing_key: bytes
+    archived_at: datetime | None = None
+    """None if it is at work."""
 
 
 class CouldNotLookError(Exception):

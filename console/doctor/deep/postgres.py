@@ -60,12 +60,14 @@ def not_forgotten(conn: Conn) -> str:
 
 
 def loops(conn: Conn, name: str | None) -> list[Loop]:
-    """Return the loops that are at work, or the one of this name."""
+    """Return the loops, or the one of this name; without removed ones and those whose adoption is not complete."""
     rows = conn.execute(
         """
-        select l.name, l.spec, l.labels_xml, p.project_id, p.instance, p.signing_key
+        select l.name, l.spec, l.labels_xml, p.project_id, p.instance, p.signing_key, l.archived_at
         from loops l left join projects p on p.loop = l.name
-        where l.removed_at is null and l.archived_at is null and (%(name)s::text is null or l.name = %(name)s)
+        where l.removed_at is null and (%(name)s::text is null or l.name = %(name)s)
+        and (l.archived_at is null or not exists (
+            select from adoptions a where a.loop = l.name and a.adopted_at is null))
         order by l.name
         """,
         {"name": name},

@@ -28,6 +28,8 @@ class Seen:
         self.loop = loop
         self.problems: dict[str, set[Problem]] = {}
         self.counts: Counter[str] = Counter()
+        self.looked_at: set[str] = set()
+        """Invariants that were looked at."""
         self.unknown: dict[str, str] = {}
         """Why an invariant could not be checked."""
         self._blamed: set[UUID] = set()

@@ -184,6 +184,18 @@ def test_a_deletion_by_another_person_can_be_rejected(team: Team) -> None:
     assert team.loop.states() == {"withdrawn": 2, "in_review": 2}
 
 
+def test_an_adjudicated_answer_whose_deletion_is_rejected_stays_final(team: Team) -> None:
+    team.loop.spec = team.loop.spec.model_copy(update={"overlap": 2, "adjudicators": (ANNE,)})
+    [task] = team.tasks(1)
+    team.answer(task, "cat")
+    team.pull()
+    assert team.loop.states() == {"answered": 1}, "one adjudicator is enough"
+    team.delete(f"/api/tasks/{task}/")
+    team.pull()
+    team.decide(AlertState.REJECTED, *team.alerts())
+    assert team.loop.states() == {"answered": 1}, "nobody is asked again"
+
+
 def test_a_task_with_edited_data_takes_no_answer_until_the_edit_is_accepted(team: Team) -> None:
     first, second = team.tasks(2)
     team.loop.spec = team.loop.spec.model_copy(update={"overlap": 2})

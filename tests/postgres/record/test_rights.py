@@ -89,6 +89,7 @@ def test_the_application_cannot_change_or_delete_what_it_adds(application: Datab
     assert refused == {*APPEND_ONLY, *READ_ONLY}
 
 
+@pytest.mark.owner
 def test_only_the_owner_removes_a_loop_and_its_record_stays(
     application: Database, database: Database, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_writers_and_two_sealers_at_once_make_one_chain(empty: Recorded) -> None
     assert empty.one("select horizon from record_sealing") == empty.one("select max(id) from record_entries")
 
 
+@pytest.mark.owner
 def test_a_long_backlog_is_sealed_in_steps_that_read_no_entry_again_and_lose_none(empty: Recorded) -> None:
     with psycopg.connect(empty.database.url) as late:
         late.execute(WRITE, ["late", b"late"])
@@ -101,6 +102,7 @@ def test_a_long_backlog_is_sealed_in_steps_that_read_no_entry_again_and_lose_non
     assert empty.one("select horizon from record_sealing") == empty.one("select max(id) from record_entries")
 
 
+@pytest.mark.owner
 def test_the_entries_of_a_row_are_forgotten_without_reading_all(empty: Recorded) -> None:
     empty.tamper(MANY)
     empty.tamper("analyze record_entries")
@@ -122,6 +124,7 @@ def test_a_sealer_that_was_killed_before_it_published_does_so_at_its_next_turn(e
     assert empty.findings() == []
 
 
+@pytest.mark.owner
 def test_sealing_goes_on_in_another_cluster_whose_transactions_have_lower_numbers(empty: Recorded) -> None:
     empty.make_token("one")
     empty.seal()
@@ -135,12 +138,14 @@ def test_sealing_goes_on_in_another_cluster_whose_transactions_have_lower_number
     assert empty.findings() == []
 
 
+@pytest.mark.owner
 def test_an_entry_that_waits_for_a_minute_is_named(empty: Recorded) -> None:
     empty.make_token("one")
     empty.tamper("update record_entries set at = at - interval '2 minutes'")
     assert [finding.kind for finding in empty.findings()] == ["unsealed"]
 
 
+@pytest.mark.owner
 def test_forgetting_a_row_keeps_the_chain_whole_and_is_on_record(empty: Recorded) -> None:
     empty.make_token("anna@example.org")
     empty.seal()

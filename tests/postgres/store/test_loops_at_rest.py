@@ -215,6 +215,7 @@ def test_a_version_is_deleted_with_its_whole_loop_and_not_otherwise(run: Run, db
                 conn.execute("delete from model_versions where loop = 'digits'")
 
 
+@pytest.mark.owner
 def test_a_loop_that_was_removed_gets_a_project_of_its_own_when_it_begins_anew(database: Database) -> None:
     spec = load(LOOPS / "tickets")
     with database.transaction() as conn:

@@ -6,6 +6,8 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import YOUNGER_KEYS
@@ -70,6 +72,7 @@ def test_two_that_store_new_contents_at_once_get_two_numbers(database: Database)
     assert all(found[i] == found[i % 4] for i in range(16))
 
 
+@pytest.mark.owner
 def test_a_removed_loop_keeps_no_version_and_counts_from_1_again(database: Database) -> None:
     with database.transaction() as conn:
         loops.register(conn, pets(0.8))
@@ -83,6 +86,7 @@ def test_a_removed_loop_keeps_no_version_and_counts_from_1_again(database: Datab
     assert submit(database, pets(0.6), "a") == 1
 
 
+@pytest.mark.owner
 def test_an_upgrade_that_adds_a_key_makes_no_version_of_a_spec_that_leaves_it_out(database: Database) -> None:
     with database.transaction() as conn:
         loops.register(conn, pets(0.8))

@@ -143,6 +143,7 @@ def test_decisions_and_pulls_at_the_same_time_leave_the_answers_that_the_decisio
     assert all(row["label"] == row["said"] for row in counted), "answers are as the versions that count"
 
 
+@pytest.mark.owner
 def test_forgetting_leaves_no_word_of_the_output_or_of_a_person_in_alerts(board: Board, tmp_path: Path) -> None:
     recorded = Recorded(board.database, tmp_path / "heads.jsonl")
     first, second, third = board.open(3)

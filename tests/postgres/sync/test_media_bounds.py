@@ -121,6 +121,7 @@ def test_the_watch_returns_at_once_and_ends_when_it_is_told(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.owner
 def test_old_rows_are_deleted_and_a_loop_is_removed_with_its_rows(
     database: Database, settings: Settings, spec: LoopSpec, served: Media
 ) -> None:

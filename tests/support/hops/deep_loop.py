@@ -1,4 +1,4 @@
-"""A loop with outputs in all states, two people's answers and a champion, for the tests of the deep look."""
+"""A loop with outputs in all states, people's answers, their shares and a champion, for the tests of the deep look."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from console.doctor.deepest import places
 from labelloop.process.heads import FILE
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
+from labelloop.spec.people import People
 from labelloop.store.database import Database
 from sync.answering import feedback
 from sync.record.seal import Sealer
@@ -27,6 +28,7 @@ from tests.support.servers import LabelStudio, a_database
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
 
 LOOP = "pets"
+SECOND, JUDGE = "second@deep.example.org", "judge@deep.example.org"
 SECRET = "a-secret-that-no-text-may-hold"
 TWICE = YAML.replace("window: 50", "window: 14").replace("audit: 0.0\n  queue", "audit: 0.0\n  overlap: 2\n  queue")
 
@@ -73,8 +75,9 @@ def deep_loop(admin_url: str, template: str, label_studio: LabelStudio, folder: 
     name = f"labelloop_deep_{uuid.uuid4().hex[:12]}"
     with a_database(admin_url, name, template.rpartition("/")[2]) as url:
         with Database(url) as database:
-            of = parse(LOOP, TWICE, XML)
-            with sync_loop(database, label_studio.url, label_studio.token, of=of) as loop:
+            of, people = parse(LOOP, TWICE, XML), People(who={label_studio.email: (), SECOND: ()})
+            shared = of.model_copy(update={"people": people, "adjudicators": (JUDGE,)})
+            with sync_loop(database, label_studio.url, label_studio.token, of=shared) as loop:
                 settings = replace(loop.settings, models_dir=folder / "models", data_dir=folder, intake_token=SECRET)
                 _fill(loop, label_studio, settings)
             seal(settings)
@@ -82,8 +85,10 @@ def deep_loop(admin_url: str, template: str, label_studio: LabelStudio, folder: 
 
 
 def _fill(loop: SyncLoop, label_studio: LabelStudio, settings: Settings) -> None:
-    """Bring outputs into all states. Two people answer; some differ, some skip, some change or delete an answer."""
-    other = label_studio.sign_up("second@deep.example.org")[1]
+    """Bring outputs into all states. Two people answer; some differ, some skip, some change or delete an answer. An
+    adjudicator answers one.
+    """
+    other, judge = label_studio.sign_up(SECOND)[1], label_studio.sign_up(JUDGE)[1]
     loop.submit(1, data={"title": "without the text"}, confidences=[0.3])
     loop.submit(34)
     loop.submit(2, confidences=[0.95, 0.97])
@@ -103,12 +108,16 @@ def _fill(loop: SyncLoop, label_studio: LabelStudio, settings: Settings) -> None
     loop.annotate(tasks[9], "yak")  # no such label
     loop.annotate(tasks[10], "cat")
     edited = loop.annotate(tasks[12], "cat")
+    loop.annotate(tasks[13], "eel", web=judge)
     loop.pull()
     loop.edit(edited, "dog", web=other)  # an alert
     loop.web.delete(f"/api/tasks/{tasks[11]}/").raise_for_status()
     loop.pull(full=True)
     with loop.database.transaction() as conn:
-        row = conn.execute("select key from outputs where state = 'in_review' order by key limit 1").fetchone()
+        row = conn.execute(
+            "select key from outputs where state = 'in_review' and id not in (select model_output_id from feedback)"
+            " order by key limit 1"
+        ).fetchone()
         assert row is not None
         sent = {
             "key": row["key"],
