@@ -21,12 +21,11 @@ READ: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(30, connect=3)}
 """Options of a GET; the SDK may repeat it."""
 WRITE: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(130, connect=3), "max_retries": 0}
 """Options of any other request. An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 14_000}
 SILENT_NETWORK = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 3),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 14_000),
+    # Not every system has all of them: macOS lacks two.
+    *((socket.IPPROTO_TCP, getattr(socket, name), n) for name, n in _KEEPALIVE.items() if hasattr(socket, name)),
 ]
 """Options of each socket: a request whose packets vanish ends after 14 s. One that Label Studio works on goes on."""
 NOT_DEFINITE = frozenset({408, 409, 425, 429})
