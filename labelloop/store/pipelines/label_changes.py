@@ -58,6 +58,14 @@ def newest(conn: Conn, loop: str) -> int:
     return int(row["id"])
 
 
+def lock(conn: Conn, loop: str) -> bool:
+    """Whether this transaction has the lock on the labels of the loop now. It holds it until it ends."""
+    row = conn.execute("select pg_try_advisory_xact_lock(hashtext('labelloop.labels'), hashtext(%s)) as mine", [loop])
+    found = row.fetchone()
+    assert found is not None
+    return bool(found["mine"])
+
+
 def former(conn: Conn, loop: str) -> dict[str, Former]:
     """Return what became of each label that the loop's form does not have any more."""
     return in_force(list_(conn, loop))
