@@ -19,6 +19,8 @@ from labelloop.store.database import Conn
 
 PAGE = 1000
 """Rows that are in memory at a time."""
+REASON = "the labels of the loop have changed"
+"""Reason on the record of what follows from a change. It names no label: that would outlive a forgotten output."""
 GIVEN = ("label", "confidence", "probabilities", "result", "gold")
 """Columns of outputs that a change of labels may change."""
 
