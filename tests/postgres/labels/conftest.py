@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.store.database import Database
-from tests.support.hops.pets import Pets
+from tests.support.workers.pets import Pets
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from labelloop.store.tables import loops
 from sync.pull.opinions import Settled, settle_opinions
 from sync.pull.relabel import relabel
 from tests.support.hops.people import Said
-from tests.support.hops.pets import COUNTS, GIVEN, LABELS, XML, YAML, Pets
+from tests.support.workers.pets import COUNTS, GIVEN, LABELS, XML, YAML, Pets
 
 OLD = ["cat", "dog", "eel", None, None, "eel", "cat", None, "eel"]
 CHANGES = {

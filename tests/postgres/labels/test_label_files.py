@@ -14,8 +14,8 @@ from labelloop.spec.folder import load
 from labelloop.store.pipelines import label_changes
 from labelloop.store.tables import projects
 from sync.pull.relabel_plan import Plan, plan
-from tests.support.hops.pets import XML, Pets
 from tests.support.workers.consumers import until
+from tests.support.workers.pets import XML, Pets
 
 
 def planned(pets: Pets, new: str) -> Plan:

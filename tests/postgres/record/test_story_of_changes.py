@@ -21,7 +21,7 @@ from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import projects
 from sync.alerts.form import look_at_form
 from sync.pull.settle import settle_alerts
-from tests.support.hops.pets import XML, Pets
+from tests.support.workers.pets import XML, Pets
 
 OTHER_FORM = Project(
     ProjectId(7), "", "", "", XML.replace("cat", "cow"), "", 1, "", True, 9, True, False, False, "REQUEUE_FOR_ME"
