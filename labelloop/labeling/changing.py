@@ -93,6 +93,8 @@ def check(
 def _check_kind(wanted: Wanted, labels: Collection[str]) -> None:
     """Raise UsageError if the numbers of labels do not fit the kind of change, or if no label would be left."""
     kind, old, new = wanted.kind, wanted.labels, wanted.becomes
+    if kind is ChangeKind.RENAME and new[0] == old[0]:
+        raise UsageError(f"{old[0]!r} is the old name and the new one: give another new name")
     if kind is ChangeKind.RENAME and new[0] in labels:
         raise UsageError(
             f"{new[0]!r} is a label already: `labelloop schema merge {old[0]} {new[0]} --into {new[0]}` makes one of "

@@ -61,6 +61,7 @@ def relabel(
         label_changes.add(
             conn, spec.name, wanted.kind, wanted.labels, wanted.becomes, created, says, files, undoes, by, why
         )
+        _tell_record(conn)
         spec = loops.register(conn, spec)
         touched = sorted({*wanted.labels, *wanted.becomes, *created, *says})
         done = _retell(conn, spec, touched, again=True)
@@ -80,6 +81,7 @@ def retell(database: Database, spec: LoopSpec) -> Relabelled:
         conn.execute("set local statement_timeout = 0")
         projects.lock_hop(conn, spec.name, "answers")
         projects.lock_hop(conn, spec.name, "push")
+        _tell_record(conn)
         return _retell(conn, spec, sorted(spec.former_labels), again=False)
 
 
@@ -92,6 +94,11 @@ def _retell(conn: Conn, spec: LoopSpec, touched: Sequence[str], *, again: bool) 
     for at in range(0, len(ids), RESOLVED_AT_ONCE):
         answers += resolve_everywhere(conn, spec, ids[at : at + RESOLVED_AT_ONCE])
     return Relabelled(len(outputs), answers)
+
+
+def _tell_record(conn: Conn) -> None:
+    """Give the record the reason of all that this transaction changes from now on."""
+    conn.execute("select set_config('labelloop.reason', %s, true)", [label_changes.REASON])
 
 
 def _outputs(conn: Conn, spec: LoopSpec, touched: Sequence[str], again: bool) -> list[UUID]:

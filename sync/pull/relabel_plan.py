@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from labelloop.errors import UsageError
 from labelloop.labeling.changing import Wanted, check, check_supported, is_done
 from labelloop.labeling.controls import Former
-from labelloop.labeling.former import ChangeKind, newest_to_undo, undone
+from labelloop.labeling.former import ChangeKind, LabelChange, in_force, newest_to_undo, undone
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.relabel import relabelled
@@ -42,7 +42,7 @@ class Plan:
     """Other keys that the files change as well."""
     undoes: int | None = None
     done: str | None = None
-    """Why nothing is left to do, as a sentence; None if something is."""
+    """Why nothing is left to do in the tables, as a sentence; None if something is. Files may be left to change."""
 
 
 def plan(conn: Conn, loop: str, texts: Mapping[str, str], wanted: Wanted, control: str | None) -> Plan:
@@ -51,8 +51,7 @@ def plan(conn: Conn, loop: str, texts: Mapping[str, str], wanted: Wanted, contro
     check_supported(spec.config, control)
     disk = _parsed(loop, texts)
     if is_done(wanted, spec.labels, changes):
-        counts = label_changes.counts(conn, loop, [])
-        return Plan(loop, wanted, (), {}, {}, spec, counts, (), done=f"It is so already: {wanted.words}.")
+        return _done(conn, spec, texts, wanted, changes)
     created = check(wanted, spec.labels, label_changes.labels_of_forms(conn, loop), changes)
     removed = [label for label in wanted.labels if label not in wanted.becomes and label in disk.labels]
     added = [label for label in wanted.becomes if label not in disk.labels]
@@ -67,8 +66,32 @@ def plan(conn: Conn, loop: str, texts: Mapping[str, str], wanted: Wanted, contro
         after[2],
         label_changes.counts(conn, loop, wanted.labels),
         _versions(conn, loop, wanted.labels),
-        seen=label_changes.newest(conn, loop),
+        seen=_newest(changes),
         also=_also(spec, after[2]),
+    )
+
+
+def _done(conn: Conn, spec: LoopSpec, texts: Mapping[str, str], wanted: Wanted, changes: Sequence[LabelChange]) -> Plan:
+    """Return the plan of a change that the tables have already: the files may still have the old labels."""
+    disk, former = _parsed(spec.name, texts), in_force(changes)
+    removed = [label for label in wanted.labels if label not in spec.labels and label in disk.labels]
+    became = dict.fromkeys(to for label in removed for to in former[label].to)
+    added = [label for label in became if label in spec.labels and label not in disk.labels]
+    rename = len(removed) == len(added) == 1 and wanted.kind is ChangeKind.RENAME
+    after = (texts[YAML], texts.get(XML, ""), spec)
+    if removed:
+        after = relabelled(spec.name, texts[YAML], texts.get(XML, ""), removed, added, rename=rename)
+    return Plan(
+        spec.name,
+        wanted,
+        (),
+        {},
+        _changed(texts, after[0], after[1]),
+        after[2],
+        label_changes.counts(conn, spec.name, []),
+        (),
+        seen=_newest(changes),
+        done=f"It is so already: {wanted.words}.",
     )
 
 
@@ -99,7 +122,7 @@ def plan_of_undo(conn: Conn, loop: str, texts: Mapping[str, str]) -> Plan:
         after[2],
         label_changes.counts(conn, loop, touched),
         _versions(conn, loop, touched),
-        seen=label_changes.newest(conn, loop),
+        seen=_newest(changes),
         also=_also(spec, after[2]),
         undoes=change.id,
     )
@@ -109,6 +132,10 @@ def _also(spec: LoopSpec, after: LoopSpec) -> list[str]:
     """Return the keys that differ between the two specs, without those that name labels."""
     now, then = spec.to_json(), after.to_json()
     return sorted(name for name in now if now[name] != then[name] and name not in OF_LABELS)
+
+
+def _newest(changes: Sequence[LabelChange]) -> int:
+    return changes[-1].id if changes else 0
 
 
 def _registered(conn: Conn, loop: str) -> LoopSpec:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,6 @@ import click
 from console.cli.decisions import signed_by
 from console.cli.output import counted, plain, print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -145,6 +143,7 @@ def _change(
     ask: bool = False,
 ) -> None:
     from console.cli.decisions import is_agreed, me
+    from console.files.relabelled import carry_out, read
     from labelloop.labeling.changing import Wanted
     from labelloop.labeling.former import ChangeKind
     from sync.pull.relabel_plan import plan, plan_of_undo
@@ -153,22 +152,20 @@ def _change(
     with open_database(settings) as db:
         of = one_loop(db, loop)
         folder = settings.loops_dir / of
-        texts = _texts(folder)
+        texts = read(folder)
         wanted = Wanted(ChangeKind(kind), tuple(labels), tuple(becomes), ask)
         with db.transaction() as conn:
             conn.execute("set local statement_timeout = 0")
             found = plan_of_undo(conn, of, texts) if kind == "undo" else plan(conn, of, texts, wanted, control)
-        if found.done is not None:
+        if found.done is not None and not found.files:
             to_stderr(found.done)
             return print_json({**_as_json(found), "changed_answers": 0}) if as_json else None
         if not is_agreed(_words(found), _as_json(found), as_json=as_json, dry_run=dry_run, yes=yes):
             return None
-        if _texts(folder) != texts:
-            raise Failed(f"the files in {folder} have changed meanwhile: nothing was done, run it again")
-        done = _carry_out(db, folder, found, str(name), why)
+        answers = carry_out(db, folder, texts, found, str(name), why).answers + _settle(db, of).answers
     if as_json:
-        return print_json({**_as_json(found), "changed_answers": done.answers})
-    click.echo(f"Done: {found.wanted.words}; {counted(done.answers, 'answer')} changed. {_next(found.wanted, of)}")
+        return print_json({**_as_json(found), "changed_answers": answers})
+    click.echo(f"Done: {found.wanted.words}; {counted(answers, 'answer')} changed. {_next(found.wanted, of)}")
 
 
 def _next(wanted: Wanted, loop: str) -> str:
@@ -176,57 +173,20 @@ def _next(wanted: Wanted, loop: str) -> str:
     return "The next push sends the form." if str(wanted.kind) == "undo" else f"The next push sends the form. {undoes}"
 
 
-def _texts(folder: Path) -> dict[str, str]:
-    """Return the files of the loop by name, letter by letter. Raises Failed if they cannot be read."""
-    from labelloop.spec.folder import FILES
-
-    if not (folder / FILES[0]).exists():
-        raise Failed(f"there is no {folder / FILES[0]}: run this where the loops folder is (LABELLOOP_LOOPS_DIR)")
-    try:
-        return {name: (folder / name).read_bytes().decode() for name in FILES if (folder / name).exists()}
-    except (OSError, UnicodeDecodeError) as exc:
-        raise Failed(f"a file in {folder} cannot be read: {exc}") from exc
-
-
-def _carry_out(db: Database, folder: Path, found: Plan, by: str, why: str) -> Relabelled:
-    """Change the files, then the tables; if the tables refuse, put the files back. A killed command is run again."""
+def _settle(db: Database, loop: str) -> Relabelled:
+    """Read what came with the old label in the meantime by the labels of today, and test a promise anew."""
     from backend.train.certify import certify
-    from labelloop.spec.folder import look
     from labelloop.store.tables import loops
-    from sync.pull.relabel import relabel, retell
+    from sync.pull.relabel import retell
 
-    try:
-        for name, texts in found.files.items():
-            _write(folder / name, texts["after"])
-        spec, faults = look(folder)
-        if spec is None:
-            raise faults[0]
-        done = relabel(
-            db, spec, found.wanted, found.created, found.says, found.files, by, why, found.undoes, found.seen
-        )
-    except Exception:
-        for name, texts in found.files.items():
-            _write(folder / name, texts["before"])
-        raise
     with db.transaction() as conn:
-        now = loops.get(conn, spec.name)
+        now = loops.get(conn, loop)
     assert now is not None
-    late = retell(db, now)  # what came with the old label in the meantime
+    late = retell(db, now)
     if now.accept is not None:
         with db.transaction() as conn:
             certify(conn, now, drift=False)
-    return type(done)(done.outputs + late.outputs, done.answers + late.answers)
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file as a whole or not at all, with the rights that it has."""
-    import os
-    import shutil
-
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(text.encode())
-    shutil.copymode(file, part)
-    os.replace(part, file)
+    return late
 
 
 def _as_json(found: Plan) -> dict[str, Any]:
@@ -247,6 +207,8 @@ def _words(found: Plan) -> list[str]:
     from labelloop.versions.version import short
 
     n, wanted = found.counts, found.wanted
+    if found.done is not None:
+        return [found.done, f"The files still have the old label. Files that change: {', '.join(sorted(found.files))}."]
     count = {
         ChangeKind.SPLIT: "would not count any more, and people are asked again",
         ChangeKind.RETIRE: "would not count any more" + (", and people are asked again" if wanted.ask else ""),

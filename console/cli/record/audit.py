@@ -35,11 +35,13 @@ def verify(settings: Settings, loop: str | None, as_json: bool) -> None:
     from labelloop.process import heads
     from labelloop.store.record import sealing
     from labelloop.store.record import verify as check
+    from labelloop.store.record.story import check_loop
 
     path = heads_file(settings)
     try:
         with open_database(settings) as db:
             with db.transaction() as conn:
+                check_loop(conn, loop)
                 chain = sealing.newest(conn).chain
             upto = heads.size(path)  # before the snapshot of the check: later heads are not in it
             found = check.verify(db, heads.in_force(path, chain, upto), loop)
@@ -66,7 +68,8 @@ def verify(settings: Settings, loop: str | None, as_json: bool) -> None:
             click.echo(f"{finding.kind.upper():<10} {finding.text}")
         for note in notes:
             click.echo(f"{'note':<10} {note}")
-        wrong = f"{len(found.findings):,} things are wrong" if found.findings else "nothing is wrong"
+        n = len(found.findings)
+        wrong = "nothing is wrong" if not n else "1 thing is wrong" if n == 1 else f"{n:,} things are wrong"
         click.echo(f"{found.sealed:,} sealed entries, {found.tables} tables on record: {wrong}")
     click.get_current_context().exit(1 if found.findings else 0)
 

@@ -19,6 +19,8 @@ from labelloop.store.database import Conn
 
 PAGE = 1000
 """Rows that are in memory at a time."""
+REASON = "the labels of the loop have changed"
+"""Reason on the record of what follows from a change. It names no label: that would outlive a forgotten output."""
 GIVEN = ("label", "confidence", "probabilities", "result", "gold")
 """Columns of outputs that a change of labels may change."""
 
@@ -56,6 +58,14 @@ def newest(conn: Conn, loop: str) -> int:
     row = conn.execute("select coalesce(max(id), 0) as id from label_changes where loop = %s", [loop]).fetchone()
     assert row is not None
     return int(row["id"])
+
+
+def lock(conn: Conn, loop: str) -> bool:
+    """Whether this transaction has the lock on the labels of the loop now. It holds it until it ends."""
+    row = conn.execute("select pg_try_advisory_xact_lock(hashtext('labelloop.labels'), hashtext(%s)) as mine", [loop])
+    found = row.fetchone()
+    assert found is not None
+    return bool(found["mine"])
 
 
 def former(conn: Conn, loop: str) -> dict[str, Former]:

@@ -8,32 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from labelloop.errors import UsageError
-from labelloop.store.database import Conn, rows_of
-from labelloop.store.record.words import words
+from labelloop.reading.nearest import did_you_mean, some
+from labelloop.store.database import Conn
+from labelloop.store.record import entries
+from labelloop.store.record.names import names_for
+from labelloop.store.record.words.telling import why, words
+from labelloop.store.tables import loops
 from labelloop.versions.version import short
-
-_ENTRIES = """
-    select e.id, e.at, e.actor, coalesce(a.name, 'actor ' || e.actor || ', name deleted') as by, e.loop, e.what, e.key,
-        e.operation, e.before, e.after, e.reason
-    from record_entries e left join record_actors a on a.id = e.actor
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry of the record with the name of its actor."""
-
-    id: int
-    at: datetime
-    actor: int
-    by: str
-    loop: str | None
-    what: str
-    key: str
-    operation: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +41,9 @@ class Story:
 def story(conn: Conn, subject: str, loop: str | None = None) -> Story:
     """Return the story of the output with this key, of the version whose id begins so, or of the person.
 
-    Raises UsageError if nothing has this name, or if several things have it.
+    Raises UsageError if nothing has this name, if several things have it, or if there was never such a loop.
     """
+    check_loop(conn, loop)
     told = [*_outputs(conn, subject, loop), *_versions(conn, subject, loop), *_people(conn, subject, loop)]
     if not told:
         where = f" in loop {loop!r}" if loop else ""
@@ -73,6 +55,21 @@ def story(conn: Conn, subject: str, loop: str | None = None) -> Story:
         names = "; ".join(one.subject for one in told)
         raise UsageError(f"{subject!r} is several things: {names}. Name the loop with --loop, or give a longer id")
     return told[0]
+
+
+def check_loop(conn: Conn, loop: str | None) -> None:
+    """Raise UsageError if this loop was never there; a removed one is still on record. None means all loops."""
+    known = conn.execute(
+        """
+        select exists (select from loops where name = %(loop)s) or exists (
+            select from record_entries where loop = %(loop)s) as there
+        """,
+        {"loop": loop},
+    ).fetchone()
+    if loop is not None and known is not None and not known["there"]:
+        names = loops.names(conn, archived=True)
+        known_names = some(names or ["none"])
+        raise UsageError(f"no loop {loop!r} was ever here{did_you_mean(loop, names)}; {known_names}")
 
 
 def _outputs(conn: Conn, key: str, loop: str | None) -> list[Story]:
@@ -91,11 +88,28 @@ def _outputs(conn: Conn, key: str, loop: str | None) -> list[Story]:
 def _of_output(conn: Conn, row: Mapping[str, Any]) -> list[Line]:
     of_output = """
         where e.loop = %(loop)s and (
-            e.key = %(id)s and e.what in ('outputs', 'tasks', 'repeats', 'outcomes', 'accepted')
+            split_part(e.key, '/', 1) = %(id)s and e.what = any(%(by_output)s)
             or coalesce(e.after, e.before) ->> 'output' = %(id)s
+            or e.what = 'exclusions' and e.key = any(%(exclusions)s)
+            or e.what = 'alerts' and e.key = any(%(alerts)s)
         )
     """
-    return _lines(conn, of_output, {"loop": row["loop"], "id": str(row["id"])})
+    # An alert about the form is about no output, and keeps its answers from counting.
+    covered = conn.execute(
+        """
+        select x.id::text, x.alert_id::text as alert from exclusions x
+        join annotation_versions v on v.seq = x.annotation_version where v.output_id = %(id)s
+        """,
+        {"id": row["id"]},
+    ).fetchall()
+    values = {
+        "loop": row["loop"],
+        "id": str(row["id"]),
+        "by_output": list(entries.BY_OUTPUT),
+        "exclusions": [one["id"] for one in covered],
+        "alerts": [one["alert"] for one in covered],
+    }
+    return _lines(conn, of_output, values, whose=False)
 
 
 def _learned(conn: Conn, row: Mapping[str, Any]) -> list[Line]:
@@ -141,75 +155,48 @@ def _versions(conn: Conn, prefix: str, loop: str | None) -> list[Story]:
 
 
 def _people(conn: Conn, name: str, loop: str | None) -> list[Story]:
-    """Return what the person did as an actor, and the annotations and feedback that are the person's."""
+    """Return the acts of the person, the person's answers, and the decisions about both."""
+    theirs = conn.execute(
+        """
+        select p.id::text as reviewer, array_agg(v.seq::text) filter (where v.seq is not null) as versions
+        from reviewers p left join annotation_versions v
+        on v.instance = p.instance and coalesce(v.updated_by, v.completed_by) = p.label_studio_user_id
+        where p.email = %(name)s or p.name = %(name)s group by p.id
+        """,
+        {"name": name},
+    ).fetchall()
     about = """
         where (%(loop)s::text is null or e.loop = %(loop)s) and (
             e.actor in (select id from record_actors where name = %(name)s)
-            or e.what = 'feedback' and coalesce(e.after, e.before) ->> 'reviewer' in (
-                select id::text from reviewers where email = %(name)s or name = %(name)s)
-            or e.what = 'annotation_versions' and e.key in (
-                select v.seq::text from annotation_versions v join reviewers p
-                on p.instance = v.instance and p.label_studio_user_id = v.updated_by
-                where p.email = %(name)s or p.name = %(name)s)
+            or coalesce(e.after, e.before) ->> 'reviewer' = any(%(reviewers)s)
+            or e.what = 'assignments' and split_part(e.key, '/', 2) = any(%(reviewers)s)
+            or e.what = 'annotation_versions' and e.key = any(%(versions)s)
+            or e.what in ('unreadable', 'exclusions')
+            and coalesce(e.after, e.before) ->> 'annotation_version' = any(%(versions)s)
+            or e.what = 'alerts' and e.key in (select id::text from alerts where person = %(name)s)
         )
     """
-    lines = _lines(conn, about, {"name": name, "loop": loop}, whose=True)
+    values = {
+        "name": name,
+        "loop": loop,
+        "reviewers": [row["reviewer"] for row in theirs],
+        "versions": [seq for row in theirs for seq in row["versions"] or ()],
+    }
+    lines = _lines(conn, about, values)
     return [Story(f"person {name}", _sorted(lines))] if lines else []
 
 
-def _lines(conn: Conn, where: str, parameters: Mapping[str, Any], *, whose: bool = False) -> list[Line]:
+def _lines(conn: Conn, where: str, parameters: Mapping[str, Any], *, whose: bool = True) -> list[Line]:
+    """Return the entries that this condition names. `whose`: each names its output."""
     conn.execute("set local statement_timeout = 0")
-    entries = rows_of(conn, Entry).execute(f"{_ENTRIES} {where} order by e.id", parameters).fetchall()
-    names = _names(conn, entries)
-    newest = {(e.what, e.key): e.id for e in entries}  # the row has the label of its newest entry only
-    return [
-        Line(
-            e.at, e.by,
-            words(
-                e.what, e.key, e.operation, e.before, e.after, names,
-                of_row=whose or e.what != "outputs", is_newest=newest[e.what, e.key] == e.id,
-            ),
-            e.reason, e.loop, e.id,
-        )
-        for e in entries
-    ]  # fmt: skip
-
-
-def _names(conn: Conn, entries: Sequence[Entry]) -> dict[str, str]:
-    """Return what the record itself must not hold: labels, and names of people, as the rows have them now."""
-    keys: dict[str, list[str]] = {}
-    for entry in entries:
-        keys.setdefault(entry.what, []).append(entry.key)
-    found = {}
-    for row in conn.execute(
-        """
-        select 'answers/' || seq as name, label as text from answers where seq::text = any(%(answers)s)
-        union all
-        select 'feedback/' || f.id, coalesce(p.email, p.name)
-        from feedback f join reviewers p on p.id = f.reviewer_id where f.id::text = any(%(feedback)s)
-        union all
-        select 'annotation_versions/' || v.seq, coalesce(p.email, p.name)
-        from annotation_versions v join reviewers p
-        on p.instance = v.instance and p.label_studio_user_id = v.updated_by where v.seq::text = any(%(versions)s)
-        union all
-        select 'adjudications/' || j.answer_seq, coalesce(p.email, p.name)
-        from adjudications j join reviewers p on p.id = j.reviewer_id where j.answer_seq::text = any(%(adjudications)s)
-        union all
-        select 'label of feedback/' || id, label from feedback where id::text = any(%(feedback)s)
-        union all
-        select 'outputs/' || id, key from outputs where id::text = any(%(outputs)s)
-        """,
-        {
-            "answers": keys.get("answers", []),
-            "adjudications": keys.get("adjudications", []),
-            "feedback": keys.get("feedback", []),
-            "versions": keys.get("annotation_versions", []),
-            "outputs": keys.get("outputs", []),
-        },
-    ):
-        if row["text"] is not None:
-            found[row["name"]] = row["text"]
-    return found
+    found = entries.read(conn, where, parameters)
+    names, lines = names_for(conn, found), list[Line]()
+    reasons: dict[tuple[str, str], str | None] = {}
+    for e in found:
+        stale = reasons.get((e.what, e.key))
+        lines.append(Line(e.at, e.by, words(e, names, whose=whose), why(e, names, stale), e.loop, e.id))
+        reasons[e.what, e.key] = e.reason
+    return lines
 
 
 def _sorted(lines: Sequence[Line]) -> list[Line]:

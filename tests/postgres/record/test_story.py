@@ -7,6 +7,7 @@ import json
 from click.testing import CliRunner
 
 from console.cli import main
+from labelloop.store.record.words.telling import WORDS
 from tests.support.recorded import Recorded
 
 
@@ -56,6 +57,29 @@ def test_the_story_of_a_version_has_its_run_and_its_promotion(recorded: Recorded
 def test_the_story_of_a_person_has_what_the_person_answered(recorded: Recorded) -> None:
     _, lines, said = show(recorded, "anna@x.org")
     assert sum("feedback of anna@x.org" in line for line in lines) >= 3, said
+
+
+def test_every_table_on_record_has_words(recorded: Recorded) -> None:
+    with recorded.database.transaction() as conn:
+        tables = {row["name"] for row in conn.execute("select name from recorded_tables").fetchall()}
+    assert tables == set(WORDS)
+
+
+def test_a_loop_that_never_was_is_refused_and_a_removed_one_is_not(recorded: Recorded) -> None:
+    env = {"LABELLOOP_DATABASE_URL": recorded.database.url, "LABELLOOP_RECORD_HEADS": str(recorded.path)}
+    for loop in ("pts", ""):
+        checked = CliRunner().invoke(main, ["audit", "verify", "--loop", loop], env=env)
+        assert (checked.exit_code, f"no loop {loop!r} was ever here" in checked.output) == (2, True), checked.output
+        status, _, said = show(recorded, "two", "--loop", loop)
+        assert (status, f"no loop {loop!r} was ever here" in said) == (2, True), said
+    assert "(did you mean 'pets'?); there are: digits, pets" in show(recorded, "two", "--loop", "pts")[2]
+    with recorded.database.transaction() as conn:
+        conn.execute("insert into loops (name, spec, labels_xml) select 'gone', spec, labels_xml from loops limit 1")
+        conn.execute("delete from loops where name = 'gone'")
+    recorded.tamper("update access_tokens set name = name || '!'")
+    assert CliRunner().invoke(main, ["audit", "verify", "--loop", "gone"], env=env).exit_code == 0
+    found = CliRunner().invoke(main, ["audit", "verify"], env=env)
+    assert found.output.endswith(": 1 thing is wrong\n"), found.output
 
 
 def test_an_unknown_name_is_refused_with_what_can_be_given(recorded: Recorded) -> None:
