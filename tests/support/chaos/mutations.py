@@ -30,7 +30,10 @@ CAT = (
 )
 NEWEST = f"(select max(seq) from annotations where output_id = {ANSWERED})"
 THEIRS = f"(select annotation_id from annotation_versions where seq = {NEWEST})"
-TRAINED = "(select output_id from run_items where part = 'train' order by output_id limit 1)"
+TRAINED = (
+    "(select i.output_id from run_items i join outputs o on o.id = i.output_id where i.part = 'train'"
+    " and o.id not in (select output_id from adjudications) order by o.key limit 1)"
+)
 DELETED = (
     "(select v.seq from annotation_versions v join outputs o on o.id = v.output_id"
     " where v.deleted and o.state <> 'withdrawn' limit 1)"
