@@ -136,7 +136,7 @@ class Settings:
         values: dict[str, object] = {"data_dir": data_dir}
         for field in fields(cls):
             name = "LABELLOOP_" + field.name.upper()
-            if field.name == "data_dir" or name not in said:
+            if field.name == "data_dir" or name not in said or (str(field.type) == "Path" and not said[name]):
                 continue
             values[field.name] = _convert(name, str(field.type), said[name])
         values.setdefault("models_dir", data_dir / "models")

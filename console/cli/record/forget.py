@@ -54,7 +54,7 @@ def forget(
     """Remove the data of outputs, or a person's name, for good: from Postgres and from Label Studio.
 
     It first prints what it will remove, what stays, and which versions learned from it. A proof stays: when, by whom,
-    why, and a salted hash of the name. A second call finds nothing.
+    why, and a salted hash of the name. A second call finds nothing, or finishes a removal that was interrupted.
     """
     from sync.forget import Wish
 
@@ -112,7 +112,7 @@ def _outputs(
             settings.require("label_studio_url", "label_studio_token")
             return stack.enter_context(closing(Gateway(settings.label_studio_url, settings.label_studio_token)))
 
-        done = remove(db, gateway, spec, wish, by, why)
+        done = remove(db, gateway, spec, wish, by, why, to_stderr)
     return {"forgotten": True, "outputs": done.outputs, "tasks_deleted": done.tasks, "versions": list(done.versions)}
 
 
@@ -165,6 +165,7 @@ def _proofs(db: Database, loop: str | None, names: list[str]) -> list[dict[str, 
             "loop": proof.loop or "all",
             "why": proof.why or "",
             "outputs": proof.counts.get("outputs", 0),
+            "state": "done" if proof.is_finished else "begun, not finished: run it again",
             "versions": [version[:12] for version in proof.versions],
         }
         for proof in found
