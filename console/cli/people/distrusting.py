@@ -10,7 +10,15 @@ import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import counted, plain, print_json, to_stderr
-from console.cli.wrappers import as_json_too, moment, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import (
+    as_json_too,
+    moment,
+    not_blank,
+    one_loop,
+    one_of_the_loops,
+    open_database,
+    with_settings,
+)
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Let a person's answers count no more, from a time on.")
-@click.argument("person")
+@click.argument("person", callback=not_blank)
 @click.option("--since", required=True, metavar="WHEN",
               help="Begin of that time: a day such as 2026-01-31, a time, or 12h, 30d, 8w.")  # fmt: skip
 @click.option("--until", metavar="WHEN", help="Answers written from then on count again  [no such time]")
@@ -85,7 +93,7 @@ def distrust(
 
 
 @click.command(short_help="Let a person's answers count again.")
-@click.argument("person")
+@click.argument("person", callback=not_blank)
 @click.option("--why", default="no reason given", show_default=True, help="Reason, stored with the decision.")
 @signed_by("Name of the person who decides.")
 @one_of_the_loops

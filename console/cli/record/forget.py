@@ -11,7 +11,7 @@ import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import show, to_stderr
-from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, not_blank, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -27,9 +27,12 @@ STAYS = (
 
 
 @click.command()
-@click.option("--key", "keys", multiple=True, metavar="KEY", help="Key of an output; may be repeated.")
-@click.option("--group", metavar="GROUP", help="A group: all its outputs.")
-@click.option("--person", metavar="NAME", help="A person: e-mail address, reviewer_id or name, in all loops.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", callback=not_blank, help="Key of an output; may be repeated."
+)
+@click.option("--group", metavar="GROUP", callback=not_blank, help="A group: all its outputs.")
+@click.option("--person", metavar="NAME", callback=not_blank,
+              help="A person: e-mail address, reviewer_id or name, in all loops.")  # fmt: skip
 @click.option("--why", help="Reason, kept with the proof. Do not name the person in it.")
 @click.option("--yes", "confirmed", is_flag=True, help="Remove without a prompt.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and stop.")
