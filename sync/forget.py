@@ -102,7 +102,7 @@ def forget(
     """Remove the data, with the tasks and examples in Label Studio. A second call finds nothing.
 
     `gateway` is called only if Label Studio may have a text. Raises Busy while an output is on its way to Label Studio
-    or a run trains, Unreachable if Label Studio does not answer, and Failed if it stops to answer after the beginning.
+    or a run trains. Raises Unreachable if Label Studio does not answer, and Failed if it fails after the beginning.
     Then nothing is removed from Postgres, and another call finishes the removal.
     """
     with database.transaction() as conn:
