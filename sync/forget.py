@@ -36,7 +36,7 @@ from sync.pull.resolve import resolve
 
 logger = logging.getLogger(__name__)
 
-BEGUN = "its tasks are removed in Label Studio, and its data is not yet removed from Postgres"
+BEGUN = "the removal has begun in Label Studio, and nothing is removed from Postgres yet"
 
 
 @dataclass(frozen=True, slots=True)

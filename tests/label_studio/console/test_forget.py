@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from click.testing import CliRunner, Result
 from psycopg import sql
 
 from console.cli import main
-from labelloop.errors import Busy
+from labelloop.errors import Busy, Failed
+from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import Lane, place
 from labelloop.spec.folder import parse
@@ -27,6 +29,7 @@ from sync.forget import Wish, forget
 from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
+from tests.support.network.faultproxy import proxy
 from tests.support.raw_answers import give
 from tests.support.recorded import Recorded
 from tests.support.servers import LabelStudio, label_studio_database
@@ -142,15 +145,24 @@ def pets(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Any:
 
 
 def interrupted(pets: House, group: str) -> None:
-    """Begin to forget a group, and let a run begin to train after Label Studio's part."""
+    """Begin to forget a group: Label Studio goes away before the first deletion; then, after the last, a run trains."""
     loop = pets.loop
+    wish = Wish(group=group)
+    with proxy(loop.gateway.url) as between:
 
-    def announce(what: str) -> None:
+        def leave(what: str) -> None:
+            between.away = "deleting" in what
+
+        through = Gateway(between.url, pets.settings.label_studio_token)
+        with closing(through), pytest.raises(Failed, match=r"begun and is not finished.*Run the same command again"):
+            forget(loop.database, lambda: through, loop.spec, wish, "ada", None, leave)
+
+    def train(what: str) -> None:
         if what == "removing the data from Postgres":
             loop.do("insert into retrain_runs (loop, why, status) values ('pets', 'in between', 'running')")
 
-    with pytest.raises(Busy, match="tasks are removed in Label Studio, and its data is not yet removed from Postgres"):
-        forget(loop.database, lambda: loop.gateway, loop.spec, Wish(group=group), "ada", "asked by letter", announce)
+    with pytest.raises(Busy, match="has begun in Label Studio, and nothing is removed from Postgres yet"):
+        forget(loop.database, lambda: loop.gateway, loop.spec, wish, "ada", None, train)
     loop.do("delete from retrain_runs where why = 'in between'")
     [begun] = json.loads(run(pets, "forget", "--list", "--group", group, "--json").stdout)
     assert (begun["state"], begun["outputs"]) == ("begun, not finished: run it again", 0)
