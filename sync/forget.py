@@ -1,19 +1,20 @@
 """Forget: remove the data of outputs, first in Label Studio and then in Postgres.
 
-Label Studio's tasks go first. If the program is killed in between, another call finds nothing there and goes on. All
-of Postgres changes in one transaction.
+Before the first change in Label Studio, a transaction of its own stores that the removal begins. Tasks and examples in
+the instruction go next; at last all of Postgres changes in one transaction. If the program is killed in between,
+another call finds the rest.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from labelloop.answers import given
-from labelloop.errors import Busy, Failed, Refused, UsageError
+from labelloop.errors import Busy, Failed, Refused, Retriable, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
 from labelloop.pictures.kept import picture_name
@@ -29,10 +30,13 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import jobs, projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import check_is_ours
+from sync.project.guide import without_examples
+from sync.project.project import INSTRUCTION, check_is_ours
 from sync.pull.resolve import resolve
 
 logger = logging.getLogger(__name__)
+
+BEGUN = "the removal has begun in Label Studio, and nothing is removed from Postgres yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +91,45 @@ def plan(database: Database, loop: str, wish: Wish) -> Plan:
 
 
 def forget(
-    database: Database, gateway: Callable[[], Gateway], spec: LoopSpec, wish: Wish, by: str, why: str | None
+    database: Database,
+    gateway: Callable[[], Gateway],
+    spec: LoopSpec,
+    wish: Wish,
+    by: str,
+    why: str | None,
+    announce: Callable[[str], object] = logger.debug,
 ) -> Forgotten:
-    """Remove the data, with the tasks in Label Studio. A second call finds nothing.
+    """Remove the data, with the tasks and examples in Label Studio. A second call finds nothing.
 
-    `gateway` is called only if Label Studio may have a task. Raises Busy while an output is on its way to Label Studio
-    or a run trains, Unreachable if Label Studio does not answer; then nothing is removed from Postgres.
+    `gateway` is called only if Label Studio may have a text. Raises Busy while an output is on its way to Label Studio
+    or a run trains. Raises Unreachable if Label Studio does not answer, and Failed if it fails after the beginning.
+    Then nothing is removed from Postgres, and another call finishes the removal.
     """
     with database.transaction() as conn:
         found, _ = _gather(conn, spec.name, wish)
         project = projects.get(conn, spec.name)
         ids = [one.id for one in found]
         tasks = [] if project is None else forgetting.tasks_of(conn, project.instance, ids)
+    shown = set(_texts(found))
     deleted = 0
-    if project is not None and project.project_id is not None and any(one.sent for one in found):
-        deleted = _delete_tasks(gateway(), project, ids, tasks)
+    if project is not None and project.project_id is not None:
+        instruction = project.words.get(INSTRUCTION, "")
+        if any(one.sent for one in found) or without_examples(instruction, shown) != instruction:
+            announce("waiting for Label Studio: looking for the tasks")
+            studio = gateway()
+            wanted = _tasks_there(studio, project, ids, tasks)
+            if wanted is not None:
+                with database.transaction() as conn:
+                    proofs.begin(conn, wish.kind, spec.name, wish.names, by, why)
+                announce("waiting for Label Studio: deleting the tasks, and examples in the instruction")
+                deleted = _clear_label_studio(studio, project, wanted, shown)
+    announce("removing the data from Postgres")
     with database.transaction() as conn:
         for hop in ("answers", "push"):  # in the order of sync/answering/feedback.py
             projects.lock_hop(conn, spec.name, hop)
         again, _ = _gather(conn, spec.name, wish)
         if {one.id for one in again} - set(ids):
-            raise Busy("an output with this name has just come: nothing was removed from Postgres, run it again")
+            raise Busy("an output with this name has just come: nothing is removed from Postgres yet, run it again")
         return _remove(conn, spec, wish, again, deleted, by, why)
 
 
@@ -115,37 +137,56 @@ def _gather(conn: Conn, loop: str, wish: Wish) -> tuple[list[forgetting.Named], 
     """Return the outputs, locked, and the number of rows of the outbox. Raises if there is nothing, or work on it."""
     found = forgetting.named(conn, loop, wish.keys, wish.group)
     waiting = texts.count_in_outbox(conn, loop, wish.keys, wish.group)
-    if not found and not waiting:
+    begun = proofs.begun(conn, wish.kind, loop, wish.names)
+    so_far = BEGUN if begun else "nothing was removed"
+    if not found and not waiting and not begun:
         earlier = [proof for proof in proofs.list_(conn, loop) if any(map(proof.is_of, wish.names))]
         before = f"; it was forgotten on {earlier[0].at:%Y-%m-%d %H:%M} UTC" if earlier else ""
         raise UsageError(f"no output of loop {loop!r} has the {wish.kind} {', '.join(map(repr, wish.names))}{before}")
     if moving := sum(one.state == OutputState.PUSHING for one in found):
-        raise Busy(f"{moving} of the {len(found)} outputs are on their way to Label Studio: run it again in a minute")
+        raise Busy(
+            f"{moving} of the {len(found)} outputs are on their way to Label Studio; {so_far}: run it again in a minute"
+        )
     if forgetting.is_training(conn, loop):
         raise Busy(
-            f"a run of loop {loop!r} is training and has read the data: wait for its end, or stop it with "
-            f"`labelloop retrain --stop --loop {loop}`; nothing was removed"
+            f"a run of loop {loop!r} is training and has read the data; {so_far}. Wait for its end, or stop it with "
+            f"`labelloop retrain --stop --loop {loop}`, and run this again"
         )
     return found, waiting
 
 
-def _delete_tasks(gateway: Gateway, project: LoopProject, ids: Sequence[UUID], stored: Sequence[TaskId]) -> int:
-    """Delete the tasks of these outputs, with their annotations, also those that are not stored; return how many."""
+def _tasks_there(
+    gateway: Gateway, project: LoopProject, ids: Sequence[UUID], stored: Sequence[TaskId]
+) -> set[TaskId] | None:
+    """Return the tasks of these outputs, also those that are not stored; None if the whole project is gone."""
     try:
         check_is_ours(gateway, project)
     except Failed as exc:
         if isinstance(exc.__cause__, Refused):
-            return 0  # the project is gone, and its tasks with it
+            return None
         raise
     wanted = set(stored)
     for output_id in ids:
         wanted |= set(gateway.tasks_of_output(project.id, output_id))
-    there = gateway.there(project.id, wanted)
-    for task_id in sorted(there):
-        gateway.delete_task(task_id)
-    if left := gateway.there(project.id, wanted):
-        raise Failed(f"Label Studio still has {len(left)} of the tasks: nothing was removed from Postgres")
-    return len(there)
+    return gateway.there(project.id, wanted)
+
+
+def _clear_label_studio(gateway: Gateway, project: LoopProject, tasks: set[TaskId], shown: Collection[str]) -> int:
+    """Delete the tasks with their annotations, and examples with these texts; return the number of tasks."""
+    try:
+        for task_id in sorted(tasks):
+            gateway.delete_task(task_id)
+        if left := gateway.there(project.id, tasks):
+            raise Failed(f"Label Studio still has {len(left)} of the tasks")
+        instruction = gateway.project(project.id).instruction
+        if (without := without_examples(instruction, shown)) != instruction:
+            gateway.update_project(project.id, expert_instruction=without)
+    except (Retriable, Failed) as exc:
+        raise Failed(
+            f"{exc}. The removal has begun and is not finished, as `labelloop forget --list` shows: nothing is removed "
+            "from Postgres yet. Run the same command again to finish it"
+        ) from exc
+    return len(tasks)
 
 
 def _remove(
@@ -161,7 +202,7 @@ def _remove(
     conn.execute("set local statement_timeout = 0")
     counts = forgetting.counts(conn, loop, ids)
     learned = [one.version for one in forgetting.learned_from(conn, ids)]
-    said = [text for one in found for text in texts.leaves([one.data, one.meta])]
+    said = list(_texts(found))
     own = {name for one in found for name in (one.key, one.group_key)} | set(wish.names)
 
     forgetting.clear(conn, loop, ids)
@@ -170,6 +211,9 @@ def _remove(
     task_store.forget(conn, ids)
     feedback_store.forget(conn, ids)
     project = projects.get(conn, loop)
+    if project is not None:
+        words = {name: without_examples(text, said) for name, text in project.words.items()}
+        projects.set_words(conn, loop, words)
     resolve(conn, spec, given.instance_of(loop) if project is None else project.instance, ids, {})
     forgetting.clear_answers(conn, loop, ids)
     counts |= forgetting.clear_kept(conn, loop, *_names_of(found))
@@ -178,11 +222,12 @@ def _remove(
         "outbox": texts.remove_from_outbox(conn, loop, wish.keys, wish.group),
         "tasks in Label Studio": tasks,
     }.items() if n}  # fmt: skip
-    if wish.group is not None:
-        forgetting.record(conn, ids, proofs.write(conn, "group", loop, wish.group, by, why, counts, learned))
-    for key in wish.keys:
-        these = [one.id for one in found if one.key == key]
-        forgetting.record(conn, these, proofs.write(conn, "key", loop, key, by, why, counts, learned))
+    rest = counts
+    for name in wish.names:  # rows of other tables count with the first of several keys
+        these = [one.id for one in found if wish.group is not None or one.key == name]
+        rest = {**rest, "outputs": len(these)}
+        forgetting.record(conn, these, proofs.write(conn, wish.kind, loop, name, by, why, rest, learned))
+        rest = {}
     jobs.ask(conn, jobs.PUSH, loop)
     logger.info("forgotten", extra={"loop": loop, "outputs": len(ids), "tasks": tasks})
     return Forgotten(len(ids), tasks, counts, learned)
@@ -195,6 +240,10 @@ def _names_of(found: Sequence[forgetting.Named]) -> tuple[list[bytes], list[byte
     return sorted(vectors), [
         picture_name(text, colour=colour) for text in sorted(addresses) for colour in (True, False)
     ]
+
+
+def _texts(found: Sequence[forgetting.Named]) -> Iterator[str]:
+    return texts.leaves([[one.data, one.meta] for one in found])
 
 
 def _values(value: Any) -> Iterator[Any]:

@@ -67,6 +67,16 @@ def with_settings(command: Command) -> Command:
     return wrapped
 
 
+def not_blank(context: click.Context, parameter: click.Parameter, given: Any) -> Any:
+    """Callback of an option or argument with one name or several: refuse an empty one."""
+    for name in given if isinstance(given, tuple) else (given,):
+        if name is not None and not name.strip():
+            wanted = parameter.make_metavar(context).strip("[]{}").lower().split("|")
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+            raise UsageError(f"{what} is {name!r}: give {' or '.join(f'a {one}' for one in wanted)}")
+    return given
+
+
 one_of_the_loops = click.option("--loop", help="Name of the loop; not needed if there is only one.")
 all_or_one = click.option("--loop", help="Name of the loop  [all loops]")
 as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

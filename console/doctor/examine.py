@@ -101,6 +101,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     yield _try("callbacks", lambda: work.callbacks(registered.list_(conn), registered.counts(conn)))
     yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
     yield _try("record", lambda: record(conn))
+    yield _try("forget", lambda: work.removals(health.unfinished_removals(conn)))
 
 
 def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]:

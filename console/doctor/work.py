@@ -162,6 +162,19 @@ def outbox(rows: Sequence[Count], first: Sequence[Refused]) -> Finding:
     )
 
 
+def removals(unfinished: Sequence[str]) -> Finding:
+    """Report removals of data that have begun and are not finished. `unfinished`: the loop of each."""
+    if not unfinished:
+        return good("forget", "no removal is unfinished")
+    loops = ", ".join(sorted(set(unfinished)))
+    return fault(
+        "forget",
+        f"{len(unfinished)} {'removal has' if len(unfinished) == 1 else 'removals have'} begun and not ended: {loops}",
+        why="tasks may be gone in Label Studio already, and the data is still in Postgres",
+        repair="labelloop forget --list  # then repeat the same `labelloop forget`, which finishes it",
+    )
+
+
 def _is_dead(silence: float | None, beat_s: float) -> bool:
     return silence is None or silence > MISSED_HEARTBEATS * beat_s
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,12 +67,12 @@ class Writing:
     def __init__(self, folder: Path, key_file: Path | None) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists: a backup is written into a new folder")
+        secret = _new_secret(key_file) if key_file is not None else None  # before anything is written
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         self._folder = folder
-        self._key = None
-        if key_file is not None:
-            self._key = sealing.Key(key_file, sealing.new_salt(folder))
+        self._salt = secrets.token_bytes(16)
+        self._key = None if secret is None else sealing.Key(secret, self._salt)
         self.files: dict[str, dict[str, Any]] = {}
 
     @contextmanager
@@ -97,6 +98,8 @@ class Writing:
 
     def finish(self, manifest: Manifest) -> None:
         """Write the manifest, the last file: a folder without it is no backup."""
+        if self._key is not None:
+            sealing.write_header(self._folder, self._salt)
         manifest.files = dict(self.files)
         with self.file(MANIFEST) as sink:
             sink.write(json.dumps(asdict(manifest), indent=2).encode())
@@ -114,7 +117,7 @@ class Reading:
         if salt is None and key_file is not None:
             raise UsageError(f"{folder} is not encrypted: leave --key-file out")
         self._folder = folder
-        self._key = None if salt is None or key_file is None else sealing.Key(key_file, salt)
+        self._key = None if salt is None or key_file is None else sealing.Key(sealing.secret_of(key_file), salt)
         self.manifest = self._read_manifest()
         for name, said in self.manifest.files.items():
             self._check(name, said)
@@ -156,6 +159,13 @@ class Reading:
         if self._key is not None:
             for _ in self.chunks(name):
                 pass
+
+
+def _new_secret(key_file: Path) -> bytes:
+    try:
+        return sealing.secret_of(key_file)
+    except UsageError as exc:
+        raise UsageError(f"{exc}. This makes a key in a new file: openssl rand -base64 32 > NEW_FILE") from exc
 
 
 @dataclass(slots=True)

@@ -15,9 +15,11 @@ from console.keeping.backup import FILES, LOOPS, MODELS, OURS, SETTINGS, THEIRS
 from console.keeping.files import Manifest, Reading
 from console.local import folder as data_folder
 from console.local.places import write_secret
+from console.local.ports import FILE as PORTS
 from console.local.postgres import Postgres
 from labelloop.errors import UsageError
 from labelloop.process.settings import FILE
+from labelloop.process.ups import HOLDER
 from labelloop.store.migrate import known_revisions
 
 Announce = Callable[[str], object]
@@ -33,6 +35,8 @@ _OF_THE_OLD = (
     "MODELS_DIR",
 )
 """Settings that name places of the machine that was backed up."""
+_OF_A_FAILED_UP = {HOLDER, PORTS}
+"""Files that an `up` leaves which failed before it started anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def into_folder(source: Path, key_file: Path | None, data_dir: Path, announce: A
     """Make a new data folder, with which `labelloop up` goes on. Its Postgres is an embedded one."""
     reading = _checked(source, key_file)
     announce("every file of the backup is as it was written")
-    if data_dir.exists() and any(data_dir.iterdir()):
+    if data_dir.exists() and {file.name for file in data_dir.iterdir()} - _OF_A_FAILED_UP:
         raise UsageError(f"{data_dir} is not empty: a backup is restored into a new data folder")
     with data_folder.held(data_dir):
         with Postgres(data_dir / "postgres") as server:

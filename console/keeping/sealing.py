@@ -9,7 +9,6 @@ derived from the key file, a random salt and the name of the file.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -35,16 +34,7 @@ FORMAT = "labelloop sealed files 1: scrypt N=32768 r=8 p=1, HKDF-SHA256, AES-256
 class Key:
     """The key of one backup, made from a key file and the backup's salt."""
 
-    def __init__(self, key_file: Path, salt: bytes) -> None:
-        try:
-            secret = key_file.read_bytes().rstrip(b"\r\n")
-        except OSError as exc:
-            raise UsageError(f"the key file {key_file} cannot be read: {exc.strerror}") from exc
-        if len(secret) < SHORTEST_KEY:
-            raise UsageError(
-                f"the key file {key_file} has {len(secret)} bytes; a key has at least {SHORTEST_KEY}, for example: "
-                f"openssl rand -base64 32 > {key_file}"
-            )
+    def __init__(self, secret: bytes, salt: bytes) -> None:
         self._master = Scrypt(salt=salt, length=32, n=2**15, r=8, p=1).derive(secret)
 
     def of(self, name: str) -> AESGCM:
@@ -52,11 +42,20 @@ class Key:
         return AESGCM(HKDFExpand(SHA256(), 32, name.encode()).derive(self._master))
 
 
-def new_salt(folder: Path) -> bytes:
-    """Write the header of an encrypted backup, and return its salt."""
-    salt = secrets.token_bytes(16)
+def secret_of(key_file: Path) -> bytes:
+    """Return the content of a key file, without the line end. Raises UsageError if it is too short."""
+    try:
+        secret = key_file.read_bytes().rstrip(b"\r\n")
+    except OSError as exc:
+        raise UsageError(f"the key file {key_file} cannot be read: {exc.strerror}") from exc
+    if len(secret) < SHORTEST_KEY:
+        raise UsageError(f"the key file {key_file} has {len(secret)} bytes; a key has at least {SHORTEST_KEY}")
+    return secret
+
+
+def write_header(folder: Path, salt: bytes) -> None:
+    """Write the header of an encrypted backup."""
     (folder / HEADER).write_text(json.dumps({"format": FORMAT, "salt": salt.hex()}) + "\n")
-    return salt
 
 
 def salt_of(folder: Path) -> bytes | None:

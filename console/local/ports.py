@@ -16,6 +16,8 @@ from pathlib import Path
 from console.local.places import is_free, who_listens
 from labelloop.errors import UsageError
 
+FILE = "ports.json"
+"""The file in a data folder with its ports."""
 BASE = 8600
 OFFSETS = {"postgres": 0, "sync": 1, "backend": 2, "label-studio": 80}
 

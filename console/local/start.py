@@ -133,7 +133,7 @@ class Start:
 
     def _choose_ports(self, *names: str) -> None:
         """Choose the ports. Called again before each service starts, because earlier steps may take a minute."""
-        file, base = self._data_dir / "ports.json", self._options.port_base
+        file, base = self._data_dir / ports.FILE, self._options.port_base
         self._ports |= ports.choose(file, names, base, self._steps.announce, self._reserved)
 
     def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:

@@ -19,7 +19,7 @@ from console.local.leftovers import sweep
 from console.local.options import UpOptions
 from console.local.ports import Reserved
 from console.local.postgres import Postgres
-from console.local.start import Start
+from console.local.start import Start, find_loops_dir
 from console.local.steps import Announce, Progress, silent
 from console.local.supervisor import Supervisor
 from console.local.watch import CHECK_EVERY_S, Watch
@@ -75,6 +75,7 @@ def up(options: UpOptions, announce: Announce = print, progress: Progress = sile
     """Start the services, and end all of them at the end of the `with`. A folder with data is continued."""
     began = time.monotonic()
     data_dir = options.data_dir.absolute()
+    find_loops_dir(options.loops_dir)  # a wrong one is refused before anything is written
     with folder.held(data_dir), Reserved() as reserved, _interruptible():
         announce(f"data is in {data_dir}, logs are in its folder logs")
         if sweep(data_dir):

@@ -132,7 +132,7 @@ class Settings:
         """
         data_dir = Path(environ.get("LABELLOOP_DATA_DIR") or ".labelloop").absolute()
         named = {k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}
-        said = {**read_file(data_dir / FILE), **named, **_secret_files(named)}
+        said = {**_set(read_file(data_dir / FILE)), **_set(named), **_secret_files(named)}
         values: dict[str, object] = {"data_dir": data_dir}
         for field in fields(cls):
             name = "LABELLOOP_" + field.name.upper()
@@ -188,6 +188,12 @@ def read_file(path: Path) -> dict[str, str]:
         return {}
     lines = (line.strip() for line in text.splitlines())
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def _set(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without empty ones of paths that every process has: such a path is not set."""
+    paths = {"LABELLOOP_" + field.name.upper() for field in fields(Settings) if str(field.type) == "Path"}
+    return {name: value for name, value in environ.items() if value or name not in paths}
 
 
 def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:

@@ -26,5 +26,5 @@ def of_loop(database: Database, spec: LoopSpec) -> Examples | None:
             conn.execute(f"set local statement_timeout = {EXAMPLES_MS}")
             return guidance.of_labels(conn, spec.name, field, EXAMPLES)
     except Retriable:
-        logger.info("the instruction keeps its examples: finding them takes too long", extra={"loop": spec.name})
+        logger.info("no new examples for the instruction: finding them takes too long", extra={"loop": spec.name})
         return None

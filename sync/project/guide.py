@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 from labelloop.labeling.controls import Kind
@@ -15,6 +16,7 @@ MOST_LABELS = 200
 """Largest number of labels in an instruction; those with a definition come first."""
 MAX_EXAMPLE = 140
 """Largest number of characters of an example; a longer text is cut."""
+_QUOTED = re.compile(r"<br><i>“([^<]*)”</i>")
 
 
 def example_field(spec: LoopSpec) -> str | None:
@@ -41,6 +43,12 @@ def guide(spec: LoopSpec, examples: Mapping[str, Sequence[str]]) -> str:
     ]
     left = len(explained) - len(shown)
     return f"<br><h3>Labels</h3>{''.join(lines)}" + (f"<p>{left} more labels have examples.</p>" if left else "")
+
+
+def without_examples(instruction: str, texts: Collection[str]) -> str:
+    """Return the instruction without the examples that show one of these texts. All other words stay as they are."""
+    shown = {escape(_cut(text)) for text in texts}
+    return _QUOTED.sub(lambda found: "" if found[1] in shown else found[0], instruction)
 
 
 def _of_label(label: str, definition: str, examples: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.privacy import proofs
 from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
 from sync.alerts.form import look_at_form
@@ -172,9 +173,9 @@ def apply_spec(database: Database, gateway: Gateway, project: Project, spec: Loo
         look_at_form(database, spec, row.instance, project)
     if changes:
         project = gateway.update_project(project.id, **changes)
-    if words != written:
+    if (ours := signposts.ours(project, words, written)) != written:
         with database.transaction() as conn:
-            projects.set_words(conn, spec.name, words)
+            projects.set_words(conn, spec.name, ours)
     return project
 
 
@@ -184,10 +185,11 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
         done = guidance.progress(conn, spec.name)
+        may_keep = not proofs.any_of_outputs(conn, spec.name)  # no text of a forgotten output may stay
     written = {} if current is None else current.words
     examples = of_loop(database, spec)
     wanted = signposts.words(spec, mark(row), waiting, done, examples)
-    if examples is None and written.get(INSTRUCTION, "").startswith(signposts.instruction(spec)):
+    if examples is None and may_keep and written.get(INSTRUCTION, "").startswith(signposts.instruction(spec)):
         wanted[INSTRUCTION] = written[INSTRUCTION]
     return wanted, written
 

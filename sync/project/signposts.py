@@ -143,7 +143,7 @@ def _two_digits(n: int) -> int:
 
 def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
     """Return the project's texts that must change, with their new values. `written`: our last texts."""
-    has = {"title": project.title, "description": project.description, "expert_instruction": project.instruction}
+    has = _texts(project)
     formerly: Mapping[str, Sequence[str]] = {
         "title": [_title(spec.name)],
         # A description ends with our mark.
@@ -159,6 +159,16 @@ def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written
         elif mine not in (None, want) and (want not in has[name] or want in str(mine)):
             found[name] = has[name].replace(str(mine), want, 1)
     return found
+
+
+def ours(project: Project, wanted: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
+    """Return our texts in the project after its update: the wanted ones; our last one where people's text stays."""
+    has = _texts(project)
+    return {name: want if want in has[name] else written.get(name, want) for name, want in wanted.items()}
+
+
+def _texts(project: Project) -> dict[str, str]:
+    return {"title": project.title, "description": project.description, "expert_instruction": project.instruction}
 
 
 def keep_tab(gateway: Gateway, project: Project, spec: LoopSpec) -> None:

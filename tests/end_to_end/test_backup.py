@@ -103,9 +103,12 @@ def test_a_backup_goes_on_in_an_empty_folder_and_neither_older_database_loses_or
         assert past.states() == later
         assert answers(past) == answers(pets)
 
-    # Both, in an empty folder, on other ports.
+    # Both, on other ports, in a folder that has only what an `up` that failed at once left there.
     loops_dir = tmp_path / "restored" / "labeling_configs"
     up = Up(tmp_path / "restored", ["--port-base", str(free_base()), "--loops-dir", str(loops_dir)])
+    up.data_dir.mkdir()
+    for left in ("run.json", "ports.json"):
+        (up.data_dir / left).write_text("{}")
     run(pets.settings, "restore", str(folder), "--key-file", key, "--data-dir", str(up.data_dir))
     up.start()
     try:

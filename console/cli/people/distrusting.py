@@ -10,7 +10,7 @@ import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import counted, plain, print_json, to_stderr
-from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, not_blank, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.reading.moments import moment
@@ -24,7 +24,7 @@ TIME = "%Y-%m-%d %H:%M"
 
 
 @click.command(short_help="Let a person's answers count no more, from a time on.")
-@click.argument("person")
+@click.argument("person", callback=not_blank)
 @click.option("--since", required=True, metavar="WHEN",
               help="Begin of that time: a day such as 2026-01-31, a time, or 12h, 30d, 8w.")  # fmt: skip
 @click.option("--until", metavar="WHEN", help="Answers written from then on count again  [no such time]")
@@ -90,7 +90,7 @@ def distrust(
 
 
 @click.command(short_help="Let a person's answers count again.")
-@click.argument("person")
+@click.argument("person", callback=not_blank)
 @click.option("--why", default="no reason given", show_default=True, help="Reason, stored with the decision.")
 @signed_by("Name of the person who decides.")
 @one_of_the_loops

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from console.cli.output import print_json, to_stderr
-from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, not_blank, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.process.settings import Settings
 
 
 @click.command(short_help="Print the link to a person's own page.")
-@click.argument("person")
+@click.argument("person", callback=not_blank)
 @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="Days until it expires.")
 @one_of_the_loops
 @as_json_too

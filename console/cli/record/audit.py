@@ -10,7 +10,7 @@ import click
 
 from console.cli.decisions import with_a_reason
 from console.cli.output import print_json, show, to_stderr
-from console.cli.wrappers import all_or_one, as_json_too, open_database, with_settings
+from console.cli.wrappers import all_or_one, as_json_too, not_blank, open_database, with_settings
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.process.settings import Settings
 
@@ -75,7 +75,7 @@ def verify(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 
 @audit.command("show", short_help="Tell the story of an output, a version or a person.")
-@click.argument("subject", metavar="KEY|VERSION|PERSON")
+@click.argument("subject", metavar="KEY|VERSION|PERSON", callback=not_blank)
 @all_or_one
 @as_json_too
 @with_settings

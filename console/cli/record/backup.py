@@ -14,7 +14,7 @@ from labelloop.process.settings import Settings
 key_file = click.option(
     "--key-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the key that encrypts the backup, at least 16 bytes: openssl rand -base64 32 > FILE",
+    help="File with the key that encrypts the backup, at least 16 bytes: openssl rand -base64 32 > NEW_FILE",
 )
 
 

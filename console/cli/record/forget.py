@@ -11,7 +11,7 @@ import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import show, to_stderr
-from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from console.cli.wrappers import as_json_too, not_blank, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -27,9 +27,12 @@ STAYS = (
 
 
 @click.command()
-@click.option("--key", "keys", multiple=True, metavar="KEY", help="Key of an output; may be repeated.")
-@click.option("--group", metavar="GROUP", help="A group: all its outputs.")
-@click.option("--person", metavar="NAME", help="A person: e-mail address, reviewer_id or name, in all loops.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", callback=not_blank, help="Key of an output; may be repeated."
+)
+@click.option("--group", metavar="GROUP", callback=not_blank, help="A group: all its outputs.")
+@click.option("--person", metavar="NAME", callback=not_blank,
+              help="A person: e-mail address, reviewer_id or name, in all loops.")  # fmt: skip
 @click.option("--why", help="Reason, kept with the proof. Do not name the person in it.")
 @click.option("--yes", "confirmed", is_flag=True, help="Remove without a prompt.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and stop.")
@@ -54,7 +57,7 @@ def forget(
     """Remove the data of outputs, or a person's name, for good: from Postgres and from Label Studio.
 
     It first prints what it will remove, what stays, and which versions learned from it. A proof stays: when, by whom,
-    why, and a salted hash of the name. A second call finds nothing.
+    why, and a salted hash of the name. A second call finds nothing, or finishes a removal that was interrupted.
     """
     from sync.forget import Wish
 
@@ -112,7 +115,7 @@ def _outputs(
             settings.require("label_studio_url", "label_studio_token")
             return stack.enter_context(closing(Gateway(settings.label_studio_url, settings.label_studio_token)))
 
-        done = remove(db, gateway, spec, wish, by, why)
+        done = remove(db, gateway, spec, wish, by, why, to_stderr)
     return {"forgotten": True, "outputs": done.outputs, "tasks_deleted": done.tasks, "versions": list(done.versions)}
 
 
@@ -165,6 +168,7 @@ def _proofs(db: Database, loop: str | None, names: list[str]) -> list[dict[str, 
             "loop": proof.loop or "all",
             "why": proof.why or "",
             "outputs": proof.counts.get("outputs", 0),
+            "state": "done" if proof.is_finished else "begun, not finished: run it again",
             "versions": [version[:12] for version in proof.versions],
         }
         for proof in found

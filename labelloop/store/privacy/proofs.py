@@ -1,4 +1,7 @@
-"""Statements about the table forgotten: the proof that data was removed. The caller owns the transaction."""
+"""Statements about the table forgotten: the proof that data was removed. The caller owns the transaction.
+
+A removal that needs Label Studio is stored before it begins. Until it is finished, its row has no counts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from labelloop.store.database import Conn, columns, rows_of
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One removal."""
+    """One removal of the data of one name."""
 
     id: int
     kind: str
@@ -29,9 +32,30 @@ class Proof:
     versions: Sequence[str]
     at: datetime
 
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.counts)
+
     def is_of(self, name: str) -> bool:
-        """Return whether this name was forgotten."""
+        """Return whether the removal is about this name."""
         return bytes(self.name_sha256) == _digest(bytes(self.salt), name)
+
+
+def begin(conn: Conn, kind: str, loop: str, names: Sequence[str], by: str, why: str | None) -> None:
+    """Store that the removal of each of these names begins. A name whose removal has begun keeps its row."""
+    earlier = begun(conn, kind, loop, names)
+    for name in names:
+        if not any(proof.is_of(name) for proof in earlier):
+            _insert(conn, kind, loop, name, by, why, {}, [])
+
+
+def begun(conn: Conn, kind: str, loop: str, names: Sequence[str]) -> list[Proof]:
+    """Return the removals of these names that have begun and are not finished."""
+    found = rows_of(conn, Proof).execute(
+        f"select {columns(Proof)} from forgotten where loop = %s and kind = %s and counts = '{{}}' order by id",
+        [loop, kind],
+    )
+    return [proof for proof in found if any(map(proof.is_of, names))]
 
 
 def write(
@@ -44,7 +68,35 @@ def write(
     counts: Mapping[str, int],
     versions: Sequence[str],
 ) -> int:
-    """Store the proof; return its number."""
+    """Store the proof of a finished removal; return its number. `counts` is not empty."""
+    if loop is None or not (earlier := begun(conn, kind, loop, [name])):
+        return _insert(conn, kind, loop, name, by, why, counts, versions)
+    conn.execute(
+        """
+        update forgotten set by = %(by)s, why = coalesce(%(why)s, why), counts = %(counts)s, versions = %(versions)s,
+            at = now() where id = any(%(ids)s)
+        """,
+        {
+            "by": by,
+            "why": why,
+            "counts": Jsonb(counts),
+            "versions": list(versions),
+            "ids": [proof.id for proof in earlier],
+        },
+    )
+    return earlier[0].id
+
+
+def _insert(
+    conn: Conn,
+    kind: str,
+    loop: str | None,
+    name: str,
+    by: str,
+    why: str | None,
+    counts: Mapping[str, int],
+    versions: Sequence[str],
+) -> int:
     salt = secrets.token_bytes(16)
     row = conn.execute(
         """
@@ -79,6 +131,11 @@ def list_(conn: Conn, loop: str | None = None) -> list[Proof]:
         )
         .fetchall()
     )
+
+
+def any_of_outputs(conn: Conn, loop: str) -> bool:
+    """Return whether the data of any output of the loop was removed, or its removal has begun."""
+    return conn.execute("select from forgotten where loop = %s limit 1", [loop]).fetchone() is not None
 
 
 def _digest(salt: bytes, name: str) -> bytes:

@@ -129,6 +129,14 @@ def jobs(conn: Conn) -> list[OpenJob]:
     ).fetchall()
 
 
+def unfinished_removals(conn: Conn) -> list[str]:
+    """Return the loop of each removal of data that has begun and is not finished, the oldest first."""
+    rows = conn.execute(
+        "select f.loop from forgotten f join loops l on l.name = f.loop where f.counts = '{}' order by f.id"
+    )
+    return [row["loop"] for row in rows]
+
+
 def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
     """Return the tasks that should be open in Label Studio, highest priority first."""
     cursor = rows_of(conn, OpenTask)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from click.testing import CliRunner, Result
 from psycopg import sql
 
 from console.cli import main
+from labelloop.errors import Busy, Failed
+from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import Lane, place
 from labelloop.spec.folder import parse
@@ -22,9 +25,11 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
+from sync.forget import Wish, forget
 from tests.support.hops.callbacks import EVERYTHING, send
 from tests.support.hops.retraining import quickly, trained
 from tests.support.house import House, house
+from tests.support.network.faultproxy import proxy
 from tests.support.raw_answers import give
 from tests.support.recorded import Recorded
 from tests.support.servers import LabelStudio, label_studio_database
@@ -48,7 +53,7 @@ NOTES_XML = """<View><Text name="text" value="$text"/><TextArea name="words" toN
 NOTES = parse("notes", 'feedback_loop: {trigger: "model_confidence < 0.8", learner: {name: none}}', NOTES_XML)
 PLANTED = {
     "outputs", "answers", "annotation_versions", "unreadable", "feedback", "deliveries", "outbox", "retrain_runs",
-    "told_answers", "outcomes", "record_entries", "pool",
+    "told_answers", "outcomes", "record_entries", "pool", "projects",
 }  # fmt: skip
 """The tables of which this test knows that the word is in them before."""
 
@@ -139,6 +144,32 @@ def pets(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Any:
         yield pets
 
 
+def interrupted(pets: House, group: str) -> None:
+    """Begin to forget a group: Label Studio goes away before the first deletion; then, after the last, a run trains."""
+    loop = pets.loop
+    wish = Wish(group=group)
+    with proxy(loop.gateway.url) as between:
+
+        def leave(what: str) -> None:
+            between.away = "deleting" in what
+
+        through = Gateway(between.url, pets.settings.label_studio_token)
+        with closing(through), pytest.raises(Failed, match=r"begun and is not finished.*Run the same command again"):
+            forget(loop.database, lambda: through, loop.spec, wish, "ada", None, leave)
+
+    def train(what: str) -> None:
+        if what == "removing the data from Postgres":
+            loop.do("insert into retrain_runs (loop, why, status) values ('pets', 'in between', 'running')")
+
+    with pytest.raises(Busy, match="has begun in Label Studio, and nothing is removed from Postgres yet"):
+        forget(loop.database, lambda: loop.gateway, loop.spec, wish, "ada", None, train)
+    loop.do("delete from retrain_runs where why = 'in between'")
+    [begun] = json.loads(run(pets, "forget", "--list", "--group", group, "--json").stdout)
+    assert (begun["state"], begun["outputs"]) == ("begun, not finished: run it again", 0)
+    assert "1 removal has begun and not ended: pets" in pets.ill()["forget"].says
+    loop.connect()  # the texts are answered outputs still, and would be examples again
+
+
 def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterwards(
     pets: House, database: Database, label_studio_postgres: str, tmp_path: Path
 ) -> None:
@@ -200,10 +231,11 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert f"{MARK} Ltd" in json.dumps(finished.evaluation)
     send(database)
     send(database)
+    loop.connect()  # writes examples into the instruction, as the worker does every 15 minutes
     theirs = label_studio_database(label_studio_postgres, loop.project.instance)
     before = rows_with(database.url, MARK)
     assert set(before) >= PLANTED
-    assert set(rows_with(theirs, MARK)) >= {"task", "task_completion"}
+    assert set(rows_with(theirs, MARK)) >= {"task", "task_completion", "project"}
     recorded = Recorded(database, tmp_path / "heads.jsonl")
     recorded.seal()
     counted = loop.sql("select lane::text, count(*) as n from outputs group by 1 order by 1")
@@ -215,6 +247,9 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
     assert "annotation_versions" in seen.stderr
     assert run(pets, "forget", "--loop", "pets", "--group", held).exit_code == 2, "without a terminal it needs --yes"
     assert rows_with(database.url, MARK) == before
+    interrupted(pets, taught)
+    assert set(rows_with(theirs, MARK)) >= {"task"}, "the tasks of the other group"
+    assert "project" not in rows_with(theirs, MARK), "no example is left, and none comes back"
     wishes = (
         ["--loop", "pets", "--group", held],
         ["--loop", "pets", "--group", taught],
@@ -228,6 +263,16 @@ def test_a_word_planted_in_every_field_is_in_no_row_of_either_database_afterward
 
     recorded.seal()
     assert recorded.findings() == [], "the chain of the record is whole, and no row counts as changed"
+
+    listed = json.loads(run(pets, "forget", "--list", "--json").stdout)
+    assert [(one["loop"], one["outputs"], one["state"]) for one in listed] == [
+        ("notes", 1, "done"),
+        ("notes", 1, "done"),
+        ("pets", 1, "done"),
+        ("pets", 12, "done"),
+        ("pets", 14, "done"),
+    ]
+    assert "forget" not in pets.ill()
 
     # The versions are named, the rows stay, and the proof is found by the name.
     assert version in json.loads(done[1].stdout)["versions"]

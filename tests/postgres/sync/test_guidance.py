@@ -12,6 +12,7 @@ from labelloop.queue import lanes
 from labelloop.queue.lanes import Lane
 from labelloop.spec.folder import parse
 from labelloop.store.database import Conn, Database
+from labelloop.store.privacy import proofs
 from labelloop.store.questions import guidance
 from labelloop.store.tables import loops, projects
 from labelloop.store.tables import outputs as output_store
@@ -128,7 +129,7 @@ def test_the_description_says_what_answers_brought_as_soon_as_models_were_measur
     assert "answers so far" not in words(spec, "mark", 0, guidance.Progress(3, found.measured[:1]))["description"]
 
 
-def test_among_very_many_outputs_the_instruction_keeps_its_examples(
+def test_among_very_many_outputs_the_instruction_keeps_its_examples_until_something_is_forgotten(
     conn_of_loop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with conn_of_loop.transaction() as conn:
@@ -152,3 +153,6 @@ def test_among_very_many_outputs_the_instruction_keeps_its_examples(
     changed = SPEC.model_copy(update={"instruction": "Read it twice."})
     now, _ = project._words(conn_of_loop, row, changed)
     assert "Read it twice." in now["expert_instruction"], "a changed instruction is written all the same"
+    with conn_of_loop.transaction() as conn:
+        proofs.begin(conn, "key", SPEC.name, ["another"], "ada", None)
+    assert "an invoice" not in project._words(conn_of_loop, row, SPEC)[0]["expert_instruction"]

@@ -16,10 +16,8 @@ CHUNK, SEALED = sealing.CHUNK, sealing.CHUNK + sealing.TAG
 
 
 @pytest.fixture(scope="module")
-def cipher(tmp_path_factory: pytest.TempPathFactory) -> sealing.Key:
-    file = tmp_path_factory.mktemp("key") / "key"
-    file.write_text("a key of more than sixteen bytes\n")
-    return sealing.Key(file, b"salt" * 4)  # slow by intention, so it is made once
+def cipher() -> sealing.Key:
+    return sealing.Key(b"a key of more than sixteen bytes", b"salt" * 4)  # slow by intention, so it is made once
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def test_a_sealed_file_comes_back_whatever_its_length(cipher: sealing.Key, size:
     assert data[:32] not in stored or size < 2
 
 
-def test_a_file_that_was_changed_in_any_way_is_refused(cipher: sealing.Key, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_in_any_way_is_refused(cipher: sealing.Key) -> None:
     stored = sealed(cipher, bytes(3 * CHUNK))
     changed = {
         "a flipped bit": stored[:70_000] + bytes([stored[70_000] ^ 1]) + stored[70_001:],
@@ -66,10 +64,8 @@ def test_a_file_that_was_changed_in_any_way_is_refused(cipher: sealing.Key, tmp_
             pytest.fail(f"{what}: {len(opened(cipher, bytes_))} bytes were taken")
     with pytest.raises(UsageError, match="cannot be decrypted"):
         opened(cipher, stored, "b")
-    other = tmp_path / "other"
-    other.write_text("another key of sixteen bytes")
     with pytest.raises(UsageError, match="the key is wrong"):
-        opened(sealing.Key(other, b"salt" * 4), stored)
+        opened(sealing.Key(b"another key of sixteen bytes", b"salt" * 4), stored)
 
 
 def backup(folder: Path, key: Path | None) -> None:
@@ -118,7 +114,21 @@ def test_a_backup_without_its_key_or_its_last_file_is_refused(tmp_path: Path, ke
     (tmp_path / "open" / MANIFEST).unlink()
     with pytest.raises(UsageError, match="is no complete backup"):
         Reading(tmp_path / "open", None)
-    short = tmp_path / "short"
+
+
+def test_a_key_that_cannot_be_used_leaves_no_folder_and_no_advice_that_would_overwrite_it(
+    tmp_path: Path, key: Path
+) -> None:
+    short, new = tmp_path / "short", tmp_path / "new"
     short.write_text("too short\n")
-    with pytest.raises(UsageError, match="has 9 bytes; a key has at least 16"):
-        Writing(tmp_path / "new", short)
+    backup(tmp_path / "sealed", key)
+    for unusable, says in ((short, "has 9 bytes; a key has at least 16"), (tmp_path / "missing", "cannot be read")):
+        with pytest.raises(UsageError, match=f"{says}.*openssl rand -base64 32 > NEW_FILE"):
+            Writing(new, unusable)
+        assert not new.exists()
+        with pytest.raises(UsageError, match=says) as refused:
+            Reading(tmp_path / "sealed", unusable)
+        assert "openssl" not in str(refused.value)
+    Writing(new, key)  # and then, for example, Postgres does not answer
+    backup(new, key)
+    assert Reading(new, key).manifest.loops == {"pets": 3}

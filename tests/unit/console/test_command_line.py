@@ -34,6 +34,21 @@ def test_the_help_names_every_command_once_under_whom_it_is_for_whole_in_80_colu
     assert {name for names in ROLES.values() for name in names} >= set(names)
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["forget", "--key", "a", "--key", ""], "--key is '': give a key"),
+        (["forget", "--group", "   "], "--group is '   ': give a group"),
+        (["forget", "--person", ""], "--person is '': give a name"),
+        (["audit", "show", " "], "KEY|VERSION|PERSON is ' ': give a key or a version or a person"),
+        (["people", "distrust", "", "--since", "1d"], "PERSON is '': give a person"),
+    ],
+)
+def test_an_empty_name_is_refused_before_anything_is_looked_up(command: list[str], says: str) -> None:
+    refused = CliRunner().invoke(main, command)
+    assert (refused.exit_code, refused.stderr) == (2, f"labelloop: {says}\n")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_is_told_to_ask_us(shell: str) -> None:
     said = CliRunner().invoke(main, ["completion", shell])

@@ -23,7 +23,7 @@ from console.local.options import UpOptions
 from console.local.postgres import Command
 from console.local.start import EXAMPLES, find_loops_dir
 from console.local.supervisor import ROOT, Supervisor
-from console.local.up import down
+from console.local.up import down, up
 from labelloop.errors import Failed, UsageError
 from tests.support.network.ports import free_base
 
@@ -130,6 +130,13 @@ def test_the_command_line_goes_before_the_environment(tmp_path: Path) -> None:
 def test_what_an_earlier_start_wrote_is_not_taken_for_a_wish(tmp_path: Path) -> None:
     (tmp_path / "settings.env").write_text("LABELLOOP_DATABASE_URL=postgresql://ours\n")
     assert UpOptions.from_env({}, data_dir=tmp_path).database_url == ""
+
+
+def test_a_wrong_loops_folder_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    data = tmp_path / "new"
+    with pytest.raises(UsageError, match="there is no folder"), up(UpOptions(data, data / "labeling_configs")):
+        pass
+    assert not data.exists()
 
 
 def test_a_folder_that_is_full_of_something_else_is_neither_used_nor_removed(tmp_path: Path) -> None:

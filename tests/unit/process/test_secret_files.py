@@ -21,6 +21,13 @@ def test_a_secret_is_read_from_the_file_that_is_named_without_its_line_end(tmp_p
     assert settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "token")).intake_token == "s3cret"
 
 
+def test_an_empty_path_that_every_process_has_is_not_set(tmp_path: Path) -> None:
+    assert settings(tmp_path, LABELLOOP_LOOPS_DIR="").loops_dir == Settings().loops_dir
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "settings.env").write_text(f"LABELLOOP_LOOPS_DIR={tmp_path}\n")
+    assert settings(tmp_path, LABELLOOP_LOOPS_DIR="").loops_dir == tmp_path
+
+
 def test_a_file_wins_over_what_an_earlier_start_left_in_the_data_folder(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "settings.env").write_text("LABELLOOP_HOOK_SECRET=old\nLABELLOOP_BACKEND_USER=kept\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labelloop.spec.folder import parse
-from sync.project.guide import MAX_EXAMPLE, example_field, guide
+from sync.project.guide import MAX_EXAMPLE, example_field, guide, without_examples
 from sync.project.signposts import INSTRUCTION, words
 
 YAML = """feedback_loop:
@@ -27,6 +27,14 @@ def test_each_label_has_its_definition_and_two_examples_in_the_order_of_the_form
         "tickets", YAML.replace('  definitions: {billing: "About money & <invoices>", other: "All else"}\n', "")
     )
     assert guide(plain, {}) == ""
+
+
+def test_examples_of_forgotten_texts_go_and_all_other_words_stay() -> None:
+    gone = ["a <b> & “c”\n", "long " * 100]
+    was = f"A person's words. {guide(SPEC, {'billing': [gone[0], 'kept'], 'delivery': [gone[1]]})} a <b>"
+    now = f"A person's words. {guide(SPEC, {'billing': ['kept'], 'delivery': []})} a <b>"
+    assert without_examples(was, gone) == now.replace("<p><b>other", "<p><b>delivery</b></p><br><p><b>other")
+    assert without_examples(was, ["kep", "another"]) == was
 
 
 def test_a_text_is_shown_as_text_on_one_line_and_cut() -> None:
