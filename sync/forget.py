@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.answers import given
-from labelloop.errors import Busy, Failed, Refused, Retriable, UsageError
+from labelloop.errors import Busy, Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
 from labelloop.pictures.kept import picture_name
@@ -31,7 +31,8 @@ from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import jobs, projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.guide import without_examples
-from sync.project.project import INSTRUCTION, check_is_ours
+from sync.project.project import check_is_ours
+from sync.project.texts import INSTRUCTION
 from sync.pull.resolve import resolve
 
 logger = logging.getLogger(__name__)
@@ -111,14 +112,16 @@ def forget(
         ids = [one.id for one in found]
         tasks = [] if project is None else forgetting.tasks_of(conn, project.instance, ids)
     shown = set(_texts(found))
-    deleted = 0
+    deleted, studio = 0, None
     if project is not None and project.project_id is not None:
         instruction = project.words.get(INSTRUCTION, "")
         if any(one.sent for one in found) or without_examples(instruction, shown) != instruction:
             announce("waiting for Label Studio: looking for the tasks")
             studio = gateway()
             wanted = _tasks_there(studio, project, ids, tasks)
-            if wanted is not None:
+            if wanted is None:
+                studio = None
+            else:
                 with database.transaction() as conn:
                     proofs.begin(conn, wish.kind, spec.name, wish.names, by, why)
                 announce("waiting for Label Studio: deleting the tasks, and examples in the instruction")
@@ -130,7 +133,10 @@ def forget(
         again, _ = _gather(conn, spec.name, wish)
         if {one.id for one in again} - set(ids):
             raise Busy("an output with this name has just come: nothing is removed from Postgres yet, run it again")
-        return _remove(conn, spec, wish, again, deleted, by, why)
+        done = _remove(conn, spec, wish, again, deleted, by, why)
+    if studio is not None and project is not None:
+        _clear_examples(studio, project, shown)  # a check of the project may have written one meanwhile
+    return done
 
 
 def _gather(conn: Conn, loop: str, wish: Wish) -> tuple[list[forgetting.Named], int]:
@@ -178,15 +184,19 @@ def _clear_label_studio(gateway: Gateway, project: LoopProject, tasks: set[TaskI
             gateway.delete_task(task_id)
         if left := gateway.there(project.id, tasks):
             raise Failed(f"Label Studio still has {len(left)} of the tasks")
-        instruction = gateway.project(project.id).instruction
-        if (without := without_examples(instruction, shown)) != instruction:
-            gateway.update_project(project.id, expert_instruction=without)
-    except (Retriable, Failed) as exc:
+        _clear_examples(gateway, project, shown)
+    except LabelloopError as exc:
         raise Failed(
             f"{exc}. The removal has begun and is not finished, as `labelloop forget --list` shows: nothing is removed "
             "from Postgres yet. Run the same command again to finish it"
         ) from exc
     return len(tasks)
+
+
+def _clear_examples(gateway: Gateway, project: LoopProject, shown: Collection[str]) -> None:
+    instruction = gateway.project(project.id).instruction
+    if (without := without_examples(instruction, shown)) != instruction:
+        gateway.update_project(project.id, expert_instruction=without)
 
 
 def _remove(

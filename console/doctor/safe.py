@@ -33,7 +33,7 @@ from sync.pull.resolve import resolve
 from sync.pull.take_in import Pull
 from sync.push.push import push
 
-REPAIRED = {"I3", "I4", "I5", "I6", "I7", "I8", "I19", "I23", "I24"}
+REPAIRED = {"I3", "I4", "I5", "I6", "I7", "I8", "I19", "I23", "I24", "I26"}
 """Invariants for which there is a safe repair, of all or of some of their problems."""
 OF_ANSWERS = {"I23", "I24"}
 ROUNDS = 2

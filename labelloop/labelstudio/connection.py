@@ -21,13 +21,16 @@ READ: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(30, connect=3)}
 """Options of a GET; the SDK may repeat it."""
 WRITE: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(130, connect=3), "max_retries": 0}
 """Options of any other request. An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
-_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 14_000}
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3}
+"""Seconds and a number. The first two are the names of one option on Linux and on macOS."""
 SILENT_NETWORK = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    # Not every system has all of them: macOS lacks two.
     *((socket.IPPROTO_TCP, getattr(socket, name), n) for name, n in _KEEPALIVE.items() if hasattr(socket, name)),
 ]
-"""Options of each socket: a request whose packets vanish ends after 14 s. One that Label Studio works on goes on."""
+"""Options of each socket: if packets vanish while a request waits for its reply, it ends after 14 s.
+
+TCP_USER_TIMEOUT would also end an import whose body a busy Label Studio does not read yet.
+"""
 NOT_DEFINITE = frozenset({408, 409, 425, 429})
 """Refusals after which the request may still have taken effect."""
 
@@ -45,7 +48,8 @@ class Connection:
         """Tasks at which Label Studio failed, by project: a memory of the calls, see faults.py."""
         self._api_error: type[Exception] = ApiError
         # With a proxy of the environment, which httpx only finds without a transport, the timeouts alone hold.
-        transport = None if getproxies() else httpx.HTTPTransport(socket_options=SILENT_NETWORK)
+        behind_proxy = not getproxies().keys().isdisjoint({"http", "https", "all"})
+        transport = None if behind_proxy else httpx.HTTPTransport(socket_options=SILENT_NETWORK)
         self._http = httpx.Client(timeout=30, follow_redirects=False, transport=transport)
         sdk: Any = LabelStudioBase
         try:

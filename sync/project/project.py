@@ -19,12 +19,11 @@ from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.privacy import proofs
-from labelloop.store.questions import guidance
-from labelloop.store.tables import pool, projects
+from labelloop.store.tables import projects
 from sync.alerts.form import look_at_form
 from sync.project import adjudicating, signposts
 from sync.project.asks import ask_as_many
-from sync.project.examples import of_loop
+from sync.project.texts import texts_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +45,6 @@ HOOK_ACTIONS = (
     "ANNOTATIONS_DELETED",
     "TASKS_DELETED",
 )
-
-INSTRUCTION = "expert_instruction"
 
 
 def hook_path(loop: str) -> str:
@@ -105,7 +102,7 @@ def _find_or_create(database: Database, gateway: Gateway, spec: LoopSpec) -> Loo
 def _create(database: Database, gateway: Gateway, row: LoopProject, spec: LoopSpec) -> Project:
     try:
         return gateway.create_project(
-            **_words(database, row, spec)[0],
+            **texts_of(database, spec, mark(row)).wanted,
             label_config=sent(spec.labels_xml),
             sampling=SAMPLING,
             maximum_annotations=spec.overlap,
@@ -164,34 +161,28 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
 
 
 def apply_spec(database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject) -> Project:
-    """Update the project's form and its texts to those of the spec."""
+    """Update the project's form and its texts to those of the spec.
+
+    The texts have examples. They stay while a removal of data is not finished, and are made again after one that came
+    in between.
+    """
     wanted = {"enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config))}
-    words, written = _words(database, row, spec)
-    changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}
+    texts = texts_of(database, spec, mark(row))
+    changes = _changes(wanted)
+    if not texts.removals.unfinished:
+        changes |= signposts.changed(spec, project, texts.wanted, texts.written)
     if not same_form(spec.labels_xml, project.labels_xml):
         changes["label_config"] = sent(spec.labels_xml)
         look_at_form(database, spec, row.instance, project)
     if changes:
         project = gateway.update_project(project.id, **changes)
-    if (ours := signposts.ours(project, words, written)) != written:
-        with database.transaction() as conn:
-            projects.set_words(conn, spec.name, ours)
-    return project
-
-
-def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[str, str], Mapping[str, str]]:
-    """Return the texts that the project should have, and those that labelloop wrote last."""
+    if texts.removals.unfinished:
+        return project
     with database.transaction() as conn:
-        waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
-        current = projects.get(conn, spec.name)
-        done = guidance.progress(conn, spec.name)
-        may_keep = not proofs.any_of_outputs(conn, spec.name)  # no text of a forgotten output may stay
-    written = {} if current is None else current.words
-    examples = of_loop(database, spec)
-    wanted = signposts.words(spec, mark(row), waiting, done, examples)
-    if examples is None and may_keep and written.get(INSTRUCTION, "").startswith(signposts.instruction(spec)):
-        wanted[INSTRUCTION] = written[INSTRUCTION]
-    return wanted, written
+        if (ours := signposts.ours(project, texts.wanted, texts.written)) != texts.written:
+            projects.set_words(conn, spec.name, ours)
+        again = proofs.removals(conn, spec.name) != texts.removals
+    return apply_spec(database, gateway, project, spec, row) if again else project
 
 
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:

@@ -78,13 +78,13 @@ def push(
     tabs = cache(partial(gateway.views, project.id))
     # Before a renewal that fails: people take their tasks from their tabs.
     assign(database, gateway, spec, project, tabs)
+    if spec.adjudicators and (check or report != PushReport()):
+        adjudicating.keep_tab(database, gateway, spec, project, tabs())
     if failure is not None:
         raise failure
     report += renew()
     if is_first and report.pushed:
         first_tasks(database, gateway, spec, project)
-    if spec.adjudicators and (check or report != PushReport()):
-        adjudicating.keep_tab(database, gateway, spec, project, tabs())
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report

@@ -77,13 +77,12 @@ def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
     assert {loop["loop"] for loop in looked.raise_for_status().json()["loops"]} == names
 
 
-def test_the_doctor_can_look_at_everything_and_finds_no_fault(running: Up) -> None:
-    words = cli("doctor", "--deep", "--json", "--data-dir", str(running.data_dir))
+def test_the_doctor_can_look_at_everything_and_finds_no_fault(on_postgres: Up) -> None:
+    words = cli("doctor", "--deep", "--json", "--data-dir", str(on_postgres.data_dir))
 
     def healthy() -> bool:
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
         bad = [one for one in json.loads(done.stdout)["findings"] if one["level"] in ("fault", "unseen")]
-        print(bad)
         return done.returncode == 0 and not bad
 
     until(healthy, "a doctor who finds nothing")

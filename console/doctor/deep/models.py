@@ -67,7 +67,7 @@ def file(seen: Seen, conn: Conn, loop: Loop, places: Places) -> None:
         return
     now = became(conn, loop)
     for row, (label, confidence) in zip(judged, predicted, strict=bool(predicted)):
-        same = row["label"] in (label, now.get(label or "", label))
+        same = now.get(row["label"], row["label"]) == now.get(label or "", label)
         if not same or abs(row["confidence"] - confidence) > ROUNDING:
             says = (
                 f"it predicts {label!r} ({confidence:.4f}) for {row['key']}, and was judged by {row['label']!r} "

@@ -8,7 +8,10 @@ from console.doctor.deep.seen import Seen
 
 
 def assignments(seen: Seen, conn: Conn, loop: Loop) -> None:
-    """Note the tasks that are assigned in vain. Those that a person let go are left out."""
+    """Note the tasks that are assigned in vain; none while a push is at work, whose end shares the tasks out again.
+
+    Tasks that a person let go are left out.
+    """
     if not is_there(conn, "assignments"):
         return
     rows = stream(
@@ -28,7 +31,9 @@ def assignments(seen: Seen, conn: Conn, loop: Loop) -> None:
                 select from feedback f join reviewers s on s.id = f.reviewer_id
                 where f.model_output_id = a.output_id and (s.id = r.id or s.email = r.email)) as done
         from assignments a join outputs o on o.id = a.output_id join reviewers r on r.id = a.reviewer_id
-        where a.loop = %(loop)s and a.handed_on_at is null
+        where a.loop = %(loop)s and a.handed_on_at is null and not exists (
+            select from procrastinate_jobs j
+            where j.task_name = 'sync.push' and j.status = 'doing' and j.args ->> 'loop' = a.loop)
         """,
         {"loop": loop.name},
     )

@@ -133,9 +133,29 @@ def list_(conn: Conn, loop: str | None = None) -> list[Proof]:
     )
 
 
-def any_of_outputs(conn: Conn, loop: str) -> bool:
-    """Return whether the data of any output of the loop was removed, or its removal has begun."""
-    return conn.execute("select from forgotten where loop = %s limit 1", [loop]).fetchone() is not None
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """The removals of data of outputs of a loop. Two equal ones: nothing was removed, and none began, in between."""
+
+    n: int
+    latest: datetime | None
+    unfinished: int
+
+
+def removals(conn: Conn, loop: str) -> Removals:
+    row = (
+        rows_of(conn, Removals)
+        .execute(
+            """
+            select count(*) as n, max(at) as latest, count(*) filter (where counts = '{}') as unfinished
+            from forgotten where loop = %s
+            """,
+            [loop],
+        )
+        .fetchone()
+    )
+    assert row is not None
+    return row
 
 
 def _digest(salt: bytes, name: str) -> bytes:

@@ -130,9 +130,13 @@ def jobs(conn: Conn) -> list[OpenJob]:
 
 
 def unfinished_removals(conn: Conn) -> list[str]:
-    """Return the loop of each removal of data that has begun and is not finished, the oldest first."""
+    """Return the loop of each removal of data that has begun and is not finished, the oldest first.
+
+    Removed loops are left out: nothing is left to remove.
+    """
     rows = conn.execute(
-        "select f.loop from forgotten f join loops l on l.name = f.loop where f.counts = '{}' order by f.id"
+        "select f.loop from forgotten f join loops l on l.name = f.loop"
+        " where f.counts = '{}' and l.removed_at is null order by f.id"
     )
     return [row["loop"] for row in rows]
 

@@ -81,6 +81,11 @@ def test_the_safe_repairs_repair_all_that_they_can_at_once(copy: Settings) -> No
     left = {"I9", "I12", "I15", "I16"}
     assert set(looked(data_only(copy))) == left, done
     assert fix_safe(copy, LOOP) == []
+    tamper(copy.database_url, MUTATIONS["task of a person who has answered it"].sql)
+    assert set(looked(data_only(copy))) == {*left, "I26"}
+    fix_safe(copy, LOOP)
+    seal(copy)
+    assert set(looked(data_only(copy))) == left, "it is repaired alone too"
 
 
 def test_a_loop_at_rest_is_green_and_what_happens_there_is_told(copy: Settings) -> None:

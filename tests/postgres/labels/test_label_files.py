@@ -69,6 +69,7 @@ def test_a_failed_change_puts_back_what_it_wrote_and_nothing_else(pets: Pets, me
         projects.lock_hop(conn, "pets", "answers")  # the tables wait, and the files are written
         thread.start()
         until(lambda: file.read_bytes() == found.files[file.name]["after"].encode())
+        until(lambda: pets.rows("select from pg_locks where locktype = 'advisory' and not granted"))
         if meanwhile is not None:
             file.write_bytes(meanwhile)
         label_changes.add(conn, "pets", ChangeKind.RETIRE, ["eel"], [], [], {}, {}, None, "a program of before", "")

@@ -17,8 +17,8 @@ from labelloop.store.questions import guidance
 from labelloop.store.tables import loops, projects
 from labelloop.store.tables import outputs as output_store
 from sync.project import examples as examples_of
-from sync.project import project
 from sync.project.signposts import words
+from sync.project.texts import texts_of
 from tests.support.judged_loop import JudgedLoop
 from tests.support.rows import move_outputs
 
@@ -135,9 +135,7 @@ def test_among_very_many_outputs_the_instruction_keeps_its_examples_until_someth
     with conn_of_loop.transaction() as conn:
         given(conn, key_in(Lane.RULE, "a"), "an invoice", "billing")
         projects.intend(conn, SPEC.name, "http://127.0.0.1:1", b"k" * 32)
-        row = projects.get(conn, SPEC.name)
-    assert row is not None
-    first, _ = project._words(conn_of_loop, row, SPEC)
+    first = texts_of(conn_of_loop, SPEC, "mark").wanted
     assert "an invoice" in first["expert_instruction"]
     with conn_of_loop.transaction() as conn:
         projects.set_words(conn, SPEC.name, first)
@@ -148,11 +146,12 @@ def test_among_very_many_outputs_the_instruction_keeps_its_examples_until_someth
 
     monkeypatch.setattr(guidance, "of_labels", slow)
     monkeypatch.setattr(examples_of, "EXAMPLES_MS", 50)
-    again, written = project._words(conn_of_loop, row, SPEC)
-    assert again == written == first
+    again = texts_of(conn_of_loop, SPEC, "mark")
+    assert again.wanted == again.written == first
     changed = SPEC.model_copy(update={"instruction": "Read it twice."})
-    now, _ = project._words(conn_of_loop, row, changed)
+    now = texts_of(conn_of_loop, changed, "mark").wanted
     assert "Read it twice." in now["expert_instruction"], "a changed instruction is written all the same"
     with conn_of_loop.transaction() as conn:
         proofs.begin(conn, "key", SPEC.name, ["another"], "ada", None)
-    assert "an invoice" not in project._words(conn_of_loop, row, SPEC)[0]["expert_instruction"]
+    after = texts_of(conn_of_loop, SPEC, "mark")
+    assert ("an invoice" in after.wanted["expert_instruction"], after.removals.unfinished) == (False, 1)

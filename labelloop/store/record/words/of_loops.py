@@ -67,8 +67,8 @@ def _callbacks(e: Entry, names: Names) -> str:
 
 
 def _forgotten(e: Entry, names: Names) -> str:
-    did = "was forgotten" if e.is_new else "was forgotten earlier, and the proof was edited"
-    return f"{_FORGOTTEN[e.now['kind']]} {did} (proof {e.key})"
+    did = "was begun, or done at once" if e.is_new else "was finished, or its proof was edited"
+    return f"the removal of {_FORGOTTEN[e.now['kind']]} {did} (proof {e.key})"
 
 
 WORDS: Mapping[str, Callable[[Entry, Names], str]] = {
