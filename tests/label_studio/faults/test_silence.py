@@ -1,4 +1,4 @@
-"""A network that swallows packets while an import waits for its reply: the caller has its error long before the time limit."""
+"""Packets that vanish while an import waits for its reply: the caller has its error long before the time limit."""
 
 from __future__ import annotations
 
