@@ -23,6 +23,7 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.people import decisions
 from labelloop.store.record.publishing import WEBHOOK
 from labelloop.store.tables import jobs, loops
 from sync.adopting.newcomers import take_newcomers
@@ -33,7 +34,7 @@ from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
 from sync.media.watching import FIRST_LOOK_S, Watch
 from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
-from sync.pull.distrust import carry_out
+from sync.pull.distrust import settle_decisions
 from sync.pull.opinions import settle_opinions
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.pull.relabel import retell
@@ -89,7 +90,7 @@ class SyncJobs:
 
     def ask_for_all(self) -> None:
         """Ask for a push and a pull of every loop, in case a doorbell or a job was lost; no pull of a loop that was
-        pulled just now.
+        pulled just now. A decision about a person that is not carried out is asked for too.
         """
         since = time.monotonic() - 0.8 * self.settings.pull_every_s
         with self.database.transaction() as conn:
@@ -97,6 +98,8 @@ class SyncJobs:
                 if self._pulled_at.get(loop, -math.inf) <= since:
                     jobs.ask(conn, jobs.PULL, loop)
                 jobs.ask(conn, jobs.PUSH, loop)
+                if decisions.unsettled(conn, loop, None, 1):
+                    jobs.ask(conn, jobs.DECISIONS, loop)
 
     def _push(self, spec: LoopSpec) -> None:
         check = _due(self._check_at, spec.name, CHECK_EVERY_S) or self._forms.get(spec.name) != spec.labels_xml
@@ -151,7 +154,7 @@ class SyncJobs:
         settle_opinions(self.database, spec)
 
     def _decisions(self, spec: LoopSpec) -> None:
-        carry_out(self.database, spec)
+        settle_decisions(self.database, spec)
 
     def _settle_if_new(self, spec: LoopSpec) -> None:
         """Ask for a look at all opinions, and tell Label Studio, if loop.yaml has changed or this worker is new."""

@@ -55,6 +55,8 @@ class Confirmation:
     """The sentences of the verdict, shown after the warning."""
     offers: Sequence[tuple[str, str]] = ()
     """Versions that a box of the form also rolls back to, if it is ticked: value and text of each."""
+    seen: Sequence[tuple[str, str]] = ()
+    """Hidden fields of the form, which hold what the person sees: name and value of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +253,11 @@ def _retrain(conn: Conn, loop: str) -> Confirmation:
 
 
 def check_loop(conn: Conn, loop: str) -> None:
-    """Raise UsageError if there is no such loop, or if it is archived."""
-    if loop not in (names := loops.names(conn)):
+    """Raise Conflict if the loop is archived, and UsageError if there is no such loop."""
+    names = loops.names(conn)
+    if loop not in names and loop in loops.names(conn, archived=True):
+        raise Conflict(f"loop {loop!r} was {loops.resting(conn)[loop]}: `labelloop loop restore {loop}` restores it")
+    if loop not in names:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 
 

@@ -1,11 +1,12 @@
 """Decisions about people: distrust one, or trust one again, after a confirmation page and with a reason.
 
-The decision is stored here. The sync worker computes the answers again.
+The decision is stored here. The sync worker computes the answers again. The form of the confirmation page holds the
+times, or the decisions in force, that the page shows. The POST stores exactly that, or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,33 +15,33 @@ from backend.report.estimates.distrusting import plan_words
 from backend.report.estimates.working import distrust_words
 from backend.report.parts import as_json
 from backend.review.actions import Action, Confirmation, check_loop, checked_reason
-from labelloop.errors import Conflict, UnknownValue
+from labelloop.errors import Conflict, LabelloopError, UnknownValue
 from labelloop.reading.moments import moment
 from labelloop.store.database import Conn, Database
 from labelloop.store.people import decisions, who
+from labelloop.store.people.decisions import Decision
 from labelloop.store.people.plan import decided, plan
 from labelloop.store.people.who import Somebody
-from labelloop.store.tables import jobs, loops, runs, versions
+from labelloop.store.tables import jobs, loops, projects, runs, versions
 from labelloop.versions.version import PIPELINE, short
 
 DISTRUST = "distrust"
+SOON = "The sync worker computes the rest within seconds."
 LATER = "The sync worker computes the answers again, within seconds. No stored answer is changed or deleted."
 
 
 def confirmation(conn: Conn, what: str, loop: str, given: Mapping[str, str], now: datetime) -> Confirmation:
     """Return the confirmation page: `what` is distrust or trust, and `given` has `person`, `since` and `until`.
 
-    Raises UsageError if there is no such loop or person, UnknownValue for a time that cannot be, and Conflict if the
-    answers count, or do not count, already.
+    Raises UsageError if there is no such loop or person, and UnknownValue for a time that cannot be. Raises Conflict if
+    the loop is archived, or if the answers count, or do not count, already.
     """
     check_loop(conn, loop)
     somebody = who.named(conn, loop, given.get("person", ""))
     epoch, back = versions.epoch(conn, loop), f"loops/{loop}/working"
     if what == DISTRUST:
         return _distrust(conn, loop, somebody, *_checked_times(conn, loop, somebody, given, now), epoch, back)
-    ended = [row for row in decisions.list_(conn, loop, somebody.ids) if row.ended_at is None]
-    if not ended:
-        raise Conflict(f"all answers of {somebody.name} count already")
+    ended = _in_force(conn, loop, somebody)
     return Confirmation(
         loop=loop,
         what=what,
@@ -57,6 +58,7 @@ def confirmation(conn: Conn, what: str, loop: str, given: Mapping[str, str], now
         undo=f"Distrust {somebody.name} again, on the page of the people at work.",
         back=back,
         epoch=epoch,
+        seen=(("person", str(somebody.ids[0])), ("decisions", _numbers(ended))),
     )
 
 
@@ -70,25 +72,47 @@ def carry_out(
 ) -> str:
     """Store the decision, and return a sentence about it. `action.to` is the champion to return to, or None.
 
-    Raises UsageError without a reason, and Conflict if somebody else has decided, or changed the champion, meanwhile.
+    The roll-back comes second: if it fails, the sentence says so, and the decision stands. Raises UsageError without a
+    reason, and Conflict if somebody else has decided, or changed the champion, meanwhile: then nothing was done.
     """
-    why, said = checked_reason(asked, action), ""
-    if action.to is not None:
-        if action.to not in [version for version, _ in asked.offers]:
-            raise Conflict(f"{short(action.to)} is not offered any more: nothing was done; open the page again")
-        done = rollback(database, asked.loop, action.by, why, action.to, models_dir=models_dir, epoch=action.epoch)
-        said = f" {done.version} serves again instead of {done.previous}. {done.what_next}".rstrip()
+    why = checked_reason(asked, action)
+    if action.to is not None and action.to not in [version for version, _ in asked.offers]:
+        raise Conflict(f"{short(action.to)} is not offered any more: nothing was done; open the page again")
     with database.transaction() as conn:
+        projects.lock_hop(conn, asked.loop, "decisions")
         somebody = who.named(conn, asked.loop, given.get("person", ""))
         if asked.what == DISTRUST:
             since, until = _checked_times(conn, asked.loop, somebody, given, now)
             decisions.distrust(conn, asked.loop, somebody.ids[0], since, until, action.by, why)
         else:
-            for row in decisions.list_(conn, asked.loop, somebody.ids):
+            ended = _in_force(conn, asked.loop, somebody)
+            if _numbers(ended) != given.get("decisions"):
+                raise Conflict(f"decisions about {somebody.name} have changed: nothing was done; open the page again")
+            for row in ended:
                 decisions.end(conn, row.id, action.by, why)
         jobs.ask(conn, jobs.DECISIONS, asked.loop)
-    how = "do not count any more" if asked.what == DISTRUST else "count again"
-    return f"The answers of {asked.subject} {how}. The sync worker computes the rest within seconds.{said}"
+    if asked.what != DISTRUST:
+        return f"The answers of {asked.subject} count again. {SOON}"
+    said = f"The answers of {asked.subject} do not count any more."
+    if action.to is None:
+        return f"{said} {SOON}"
+    try:
+        done = rollback(database, asked.loop, action.by, why, action.to, models_dir=models_dir, epoch=action.epoch)
+    except LabelloopError as exc:
+        return f"{said} {SOON} The roll-back failed: {exc}"
+    return f"{said} {SOON} {done.version} serves again instead of {done.previous}. {done.what_next}".rstrip()
+
+
+def _in_force(conn: Conn, loop: str, somebody: Somebody) -> list[Decision]:
+    """Return the decisions in force about this person. Raises Conflict if there is none."""
+    found = [row for row in decisions.list_(conn, loop, somebody.ids) if row.ended_at is None]
+    if not found:
+        raise Conflict(f"all answers of {somebody.name} count already")
+    return found
+
+
+def _numbers(rows: Sequence[Decision]) -> str:
+    return " ".join(str(row.id) for row in rows)
 
 
 def _checked_times(
@@ -128,6 +152,11 @@ def _distrust(
         epoch=epoch,
         warning=learned,
         offers=offers,
+        seen=(
+            ("person", str(somebody.ids[0])),
+            ("since", since.isoformat()),
+            ("until", "" if until is None else until.isoformat()),
+        ),
     )
 
 

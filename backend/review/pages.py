@@ -158,7 +158,7 @@ class _Actions:
         return render_template("review/confirm.html", confirm=shown)
 
     def decide_person(self, what: str, loop: str) -> AnyResponse:
-        by, given, now = require_scope(PROMOTE).name, request.args, datetime.now(UTC)
+        by, given, now = require_scope(PROMOTE).name, request.form, datetime.now(UTC)
         asked = self._ask(lambda conn: distrusting.confirmation(conn, what, loop, given, now))
         action = Action(by, request.form.get("why", ""), _epoch(), request.form.get("to"))
         flash(distrusting.carry_out(self._database, self._settings.models_dir, asked, given, action, now))

@@ -33,6 +33,8 @@ SURE = 0.9
 """Smallest probability at which a model is called sure."""
 MAX_NAME = 24
 """Longest shown label, so that a sentence of two labels is a line of about 100 characters."""
+MAX_KEPT = 200
+"""Longest label whose shown form is kept in memory."""
 _MAX_SENTENCE = 110
 _LONG_NUMBER = re.compile(r"-?\d{1,15}\.\d{3,}")
 
@@ -172,11 +174,17 @@ def _rounded(label: str) -> str:
     return f"{float(label):.2f}".rstrip("0").rstrip(".") if _LONG_NUMBER.fullmatch(label) else label
 
 
-@lru_cache(4096)
 def _name(label: str) -> str:
-    """Return the label as it is shown, on one line and not too long."""
+    """Return the label as it is shown, on one line and not too long. Whole texts are not kept in memory."""
+    return _short_name(label) if len(label) <= MAX_KEPT else _shown(label)
+
+
+def _shown(label: str) -> str:
     label = " ".join(label.split())
     return isolated(label if len(label) <= MAX_NAME else label[: MAX_NAME - 1].rstrip() + "…")
+
+
+_short_name = lru_cache(4096)(_shown)
 
 
 def _percent(share: float) -> str:

@@ -22,12 +22,14 @@ from labelloop.store.record import acting
 
 # tcp_user_timeout ends a connection whose peer has vanished. Keepalives do not while data is in flight.
 # Compiling a statement (jit) takes half a second, and our statements take milliseconds.
+# In another time zone than UTC, a stored time of the year 9999 could be of the year 10000, which Python cannot read.
 DEADLINES: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
     "tcp_user_timeout": 10_000,
     "application_name": "labelloop",
-    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c jit=off",
+    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c jit=off "
+    "-c timezone=UTC",
 }
 
 SILENT_CONNECTION_S = 4.0

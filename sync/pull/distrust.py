@@ -1,8 +1,8 @@
 """Distrust: the answers that a person gave in some time stop to count, and count again when somebody decides so.
 
-A decision is one row. What follows from it is resolved anew, a page of outputs in a transaction. A page that was not
-reached, because the process was killed, is found by the next full pull. The command settles by itself; a decision on a
-review page asks the worker.
+A decision is one row. What follows from it is resolved anew, a page of outputs in a transaction. The command settles by
+itself; a decision on a review page asks the worker. A page that was not reached, because the process was killed, is
+found by the worker's periodic check.
 """
 
 from __future__ import annotations
@@ -24,25 +24,15 @@ from sync.pull.resolve import Resolved, resolve
 logger = logging.getLogger(__name__)
 PAGE = 200
 """Outputs that are resolved in one transaction. People's next answers wait for it."""
+CHANGED = "answers of a person do not count any more, or count again"
 
 
-def carry_out(database: Database, spec: LoopSpec) -> Resolved:
-    """Settle what was decided on a review page. If answers changed, and the loop has trained, request a training run.
-
-    The backend's worker looks at the certificate by itself.
-    """
-    done = settle_decisions(database, spec)
-    with database.transaction() as conn:
-        if done.answers and spec.learner.is_trained and runs.latest(conn, spec.name, 1):
-            runs.request(conn, spec.name, "answers of a person do not count any more, or count again")
-            jobs.ask(conn, jobs.RETRAIN, spec.name)
-    return done
-
-
-def settle_decisions(database: Database, spec: LoopSpec) -> Resolved:
+def settle_decisions(database: Database, spec: LoopSpec, why: str = CHANGED) -> Resolved:
     """Resolve the outputs whose answers count otherwise than the decisions in force say. A second call changes nothing.
 
-    Returns the number of outputs as `feedback`, and of changed answers.
+    If answers change, and the loop has trained, a training run with the reason `why` is requested in the same
+    transaction. The backend's worker looks at the certificate by itself. Returns the number of outputs as `feedback`,
+    and of changed answers.
     """
     done, after, page = Resolved(), None, [UUID(int=0)]
     while page:
@@ -51,7 +41,11 @@ def settle_decisions(database: Database, spec: LoopSpec) -> Resolved:
             projects.lock_hop(conn, spec.name, "answers")
             projects.lock_hop(conn, spec.name, "push")
             page = decisions.unsettled(conn, spec.name, after, PAGE)
-            done += Resolved(len(page), resolve_everywhere(conn, spec, page))
+            answers = resolve_everywhere(conn, spec, page)
+            if answers and spec.learner.is_trained and runs.latest(conn, spec.name, 1):
+                runs.request(conn, spec.name, why)
+                jobs.ask(conn, jobs.RETRAIN, spec.name)
+            done += Resolved(len(page), answers)
             after = page[-1] if page else after
     if done != Resolved():
         logger.info("decisions about people", extra={"loop": spec.name, "report": done})

@@ -28,8 +28,9 @@ MOST_CELLS = 12
 
 
 def working_report(conn: Conn, loop: str, now: datetime, person: str | None = None) -> Report:
-    """Return {"loop", "answers", "overlap", "comparable", "enough", "false_alarm", "people", "sentences"}.
+    """Return {"loop", "resting", "answers", "overlap", "comparable", "enough", "false_alarm", "people", "sentences"}.
 
+    "resting" is None but for an archived loop: then it says since when, and by whom.
     Each of "people" has "name", "login", "id", "status", "flags", "known", "load", "speed", "gold", "agreement",
     "by_label", "wrong_prelabels", "confusion", "fatigue", "distrusted", "assigned", "pause", and as "lines" all of it
     in words. A share has "n", "of", "value", "low" and "high", and its value is None if "of" is below "least". The
@@ -69,7 +70,8 @@ def working_report(conn: Conn, loop: str, now: datetime, person: str | None = No
             more = {"confusion": _confusion(matrix), "distrusted": distrusted, "assigned": has}
             people.append({**about, **more, "pause": assigned.pause(mine, about["fatigue"]["slower"])})
     people.sort(key=lambda one: (one["status"] != "look at", -one["load"]["answers"], one["name"]))
-    head = {"loop": loop, "answers": len(rows), "overlap": spec.overlap, "comparable": comparable}
+    resting = loops.resting(conn).get(loop)
+    head = {"loop": loop, "resting": resting, "answers": len(rows), "overlap": spec.overlap, "comparable": comparable}
     sentences = [*_sentences(spec, comparable, rows), *assigned.sentences()]
     sentences += [f"{one['name']} {one['pause']}." for one in people if one["pause"]]
     told = {"enough": flags.ENOUGH, "false_alarm": flags.FALSE_ALARM, "sentences": sentences}

@@ -58,7 +58,8 @@ def distrust(
     from backend.decide.promote import rollback
     from console.cli.decisions import is_agreed, me
     from labelloop.store.people import decisions, who
-    from labelloop.store.people.plan import plan
+    from labelloop.store.people.plan import decided, plan
+    from labelloop.store.tables import projects
     from labelloop.versions.version import short
 
     now = datetime.now(UTC)
@@ -76,9 +77,10 @@ def distrust(
         if not is_agreed(_words(found), plain(found), as_json=as_json, dry_run=dry_run, yes=yes):
             return None
         with db.transaction() as conn:
-            if found.decision is None:
+            projects.lock_hop(conn, of, "decisions")
+            if decided(conn, of, somebody, begin, end) is None:
                 decisions.distrust(conn, of, somebody.ids[0], begin, end, str(name), why)
-        changed = _settle(db, of, f"answers of a person do not count any more: {why}" if found.versions else None)
+        changed = _settle(db, of, f"answers of a person do not count any more: {why}")
         if roll_back and found.back_to is not None:
             done = rollback(db, of, str(name), why, found.back_to, models_dir=settings.models_dir)
             to_stderr(f"Champion {done.version} serves again instead of {done.previous}. {done.what_next}".strip())
@@ -116,21 +118,19 @@ def trust(settings: Settings, person: str, why: str, by: str, loop: str | None, 
         click.echo(f"The answers of {somebody.name} count again: {counted(changed, 'answer')} changed.")
 
 
-def _settle(db: Database, loop: str, retrain: str | None) -> int:
+def _settle(db: Database, loop: str, why: str | None) -> int:
     """Let all follow from the decisions: answers, the certificate, and a training run with this reason, if any."""
     from backend.train.certify import certify
-    from labelloop.store.tables import jobs, loops, runs
-    from sync.pull.distrust import settle_decisions
+    from labelloop.store.tables import loops
+    from sync.pull.distrust import CHANGED, settle_decisions
 
     with db.transaction() as conn:
         spec: LoopSpec | None = loops.get(conn, loop)
     assert spec is not None
-    done = settle_decisions(db, spec)
-    with db.transaction() as conn:
-        if spec.accept is not None:
+    done = settle_decisions(db, spec, why or CHANGED)
+    if spec.accept is not None:
+        with db.transaction() as conn:
             certify(conn, spec, drift=False)
-        if retrain is not None and spec.learner.is_trained and runs.request(conn, loop, retrain) is not None:
-            jobs.ask(conn, jobs.RETRAIN, loop)
     return done.answers
 
 

@@ -10,7 +10,6 @@ from uuid import UUID
 from labelloop.reading.ids import UserId
 from labelloop.store.database import Conn, rows_of
 
-_COVERS = "f.updated_at >= d.since and (d.until is null or f.updated_at < d.until)"
 RESTS_ON_DISTRUSTED = """
     exists (select from distrusted_people where loop = a.loop) and exists (
         select from answer_sources s join distrusted_people d on d.reviewer_id = s.reviewer_id
@@ -141,17 +140,22 @@ def end(conn: Conn, decision: int, by: str, why: str) -> None:
 
 
 def unsettled(conn: Conn, loop: str, after: UUID | None, limit: int) -> list[UUID]:
-    """Return outputs behind `after` whose answers count otherwise than the decisions in force say, by id."""
+    """Return outputs behind `after` whose answers count otherwise than the decisions in force say, by id.
+
+    This reads the answers that a decision covers by their index (hence `offset 0`), and the worker asks often.
+    """
     rows = conn.execute(
-        f"""
+        """
         select distinct id from (
-            select f.model_output_id as id from distrusted_people d join feedback f on f.reviewer_id = d.reviewer_id
-            join outputs o on o.id = f.model_output_id and o.loop = d.loop
-            where d.loop = %(loop)s and {_COVERS}
+            select f.model_output_id as id from distrusted_people d cross join lateral (
+                select model_output_id from feedback where reviewer_id = d.reviewer_id
+                and updated_at >= d.since and updated_at < coalesce(d.until, 'infinity') offset 0
+            ) f join outputs o on o.id = f.model_output_id and o.loop = d.loop where d.loop = %(loop)s
             union all
             select u.output_id from unreadable u join person_decisions e on e.ends = u.decision
             where u.loop = %(loop)s and u.until is null
-        ) those where %(after)s::uuid is null or id > %(after)s order by id limit %(limit)s
+        ) those where exists (select from person_decisions where loop = %(loop)s)
+        and (%(after)s::uuid is null or id > %(after)s) order by id limit %(limit)s
         """,
         {"loop": loop, "after": after, "limit": limit},
     )

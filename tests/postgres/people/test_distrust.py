@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from backend.report.card import card
 from backend.report.versions import version_report
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.people import who
-from sync.pull.distrust import settle_decisions
+from labelloop.store.people import decisions, who
+from labelloop.store.tables import jobs, runs
+from sync.pull.distrust import CHANGED, settle_decisions
+from sync.worker import SyncJobs
 from tests.support.backend_factory import settings_for, submit, texts_spec
 from tests.support.hops.answering_desk import Desk
 from tests.support.hops.judged_texts import judged, texts_loop, truth
 from tests.support.hops.lineage import cli
-from tests.support.hops.people import Said, put_to_people, say
+from tests.support.hops.people import BEGIN, Said, put_to_people, say
 
 OTHER = {"ham": "spam", "spam": "ham"}
 ANSWERS = """
@@ -62,6 +67,7 @@ def test_a_worse_model_is_refused_and_without_that_person_the_same_version_is_ma
     assert str(clean.version_id)[:12] not in plan
     distrust(settings, "Rob", "--since", "2026-05-04T10:30", "--yes", "--why", "flips")
     again = judged(database, settings)
+    assert again.why == "answers of a person do not count any more: flips"
     assert again.version_id == clean.version_id, "as if Rob had never answered"
     with database.transaction() as conn:
         report = version_report(conn, str(spoiled.version_id))
@@ -154,9 +160,9 @@ def test_the_plan_counts_what_would_wait_for_another_person(database: Database, 
     ids = put_to_people(database, spec.name)
     say(database, spec, ids, [Said(0, 1, "ham"), Said(0, 2, "ham"), Said(1, 1, "ham"), Said(1, 2, "ham"),
                               Said(1, 3, "ham")])  # fmt: skip
-    plan = distrust(settings, "user 2", "--since", "52w", "--dry-run")
+    plan = distrust(settings, "user 2", "--since", "2026-05-04", "--dry-run")
     assert "1 answered output would wait for other people.\n" in plan
-    distrust(settings, "user 2", "--since", "52w", "--yes")
+    distrust(settings, "user 2", "--since", "2026-05-04", "--yes")
     with database.transaction() as conn:
         states = conn.execute("select key, state::text from outputs order by key").fetchall()
     assert [row["state"] for row in states] == ["in_review", "answered"]
@@ -185,3 +191,55 @@ def test_a_person_who_is_unknown_or_ambiguous_is_named_with_those_who_are_there(
     assert re.search(r"--until \(\S+ \S+ UTC\) must be later than --since", said.output)
     said = cli(settings, "people", "distrust", "user 2", "--since", "2999-01-01", "--yes", "--by", "olga")
     assert (said.exit_code, "--since must not be in the future: it is 2999-01-01" in said.output) == (2, True)
+
+
+def test_a_decision_whose_job_was_lost_is_found_and_a_full_pull_requests_the_run_too(database: Database) -> None:
+    spec = texts_spec(overlap=1)
+    with database.transaction() as conn:
+        submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "ham"])
+    say(database, spec, put_to_people(database, spec.name), [Said(0, 3, "ham"), Said(1, 1, "ham")])
+    room = SyncJobs(Settings(database_url=database.url), database, None)  # type: ignore[arg-type]
+
+    def asked() -> int:
+        room.ask_for_all()
+        with database.transaction() as conn:
+            return conn.execute("delete from procrastinate_jobs where task_name = %s", (jobs.DECISIONS,)).rowcount
+
+    assert asked() == 0
+    with database.transaction() as conn:
+        earlier = runs.request(conn, spec.name, "an earlier run")
+        assert earlier is not None
+        runs.ask_to_stop(conn, earlier, "olga")
+        rob = who.named(conn, spec.name, "Rob").ids[0]
+        decided = decisions.distrust(conn, spec.name, rob, BEGIN, None, "olga", "random")
+    assert asked() == 1
+    assert settle_decisions(database, spec).answers == 1, "as a full pull does"
+    with database.transaction() as conn:
+        assert [run.why for run in runs.open_runs(conn, spec.name)] == [CHANGED]
+        decisions.end(conn, decided, "olga", "a false alarm")
+    assert asked() == 1
+    settle_decisions(database, spec)
+    assert asked() == 0
+
+
+def test_decisions_of_the_first_and_the_last_year_stop_nothing_in_any_time_zone(
+    database: Database, database_url: str
+) -> None:
+    """They were possible once, and their rows cannot be deleted."""
+    spec = texts_spec(overlap=1)
+    with database.transaction() as conn:
+        submit(conn, spec, [{"text": "a"}], ["ham"])
+    say(database, spec, put_to_people(database, spec.name), [Said(0, 3, "ham")])
+    with database.transaction() as conn:
+        rob = who.named(conn, spec.name, "Rob").ids[0]
+        decisions.distrust(conn, spec.name, rob, datetime.min.replace(tzinfo=UTC), BEGIN, "olga", "x")
+        decisions.distrust(conn, spec.name, rob, BEGIN, datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "olga", "x")
+    for zone in ("Asia/Tokyo", "America/Lima"):
+        with psycopg.connect(database_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("alter database {} set timezone to {}").format(
+                sql.Identifier(admin.info.dbname), zone))  # fmt: skip
+        with Database(database.url) as later:
+            settle_decisions(later, spec)
+            with later.transaction() as conn:
+                assert len(decisions.list_(conn, spec.name)) == 2
+    assert cli(Settings(database_url=database.url), "people", "trust", "Rob", "--by", "olga").exit_code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,12 +17,16 @@ import pytest
 from playwright.sync_api import Page
 from werkzeug.serving import make_server
 
+from backend.review import distrusting
+from backend.review.actions import Action, Confirmation
 from backend.review.own_page import link
 from backend.service import create_app
+from labelloop.errors import Conflict
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.people import who
-from labelloop.store.tables import access, jobs, versions
+from labelloop.store.people import decisions, who
+from labelloop.store.people.decisions import Decision
+from labelloop.store.tables import access, jobs, loops, projects, versions
 from sync.worker import SyncJobs, duties
 from tests.support.backend_factory import settings_for, submit, texts_spec
 from tests.support.hops.judged_texts import champion_of, judged, texts_loop, truth
@@ -166,7 +171,7 @@ def test_input_that_cannot_be_is_refused_with_words_and_nothing_is_stored(
     with served(database, settings) as base, httpx.Client(base_url=base, follow_redirects=True) as http:
 
         def form(page: httpx.Response) -> dict[str, str]:
-            return {name: value for name in ("csrf", "epoch")
+            return {name: value for name in ("csrf", "epoch", "person", "since", "until", "decisions")
                     for value in re.findall(rf'name="{name}" value="([^"]+)"', page.text)[:1]}  # fmt: skip
 
         def log_in(name: str) -> httpx.Response:
@@ -190,12 +195,14 @@ def test_input_that_cannot_be_is_refused_with_words_and_nothing_is_stored(
             ({"since": ""}, 400, "since takes a day such as 2026-01-31"),
             ({"since": "the 4th of May"}, 400, "it is &#39;the 4th of May&#39;"),
             ({"since": "0001-01-01T00:00+14:00"}, 400, "since takes a day"),
+            ({"since": "0001-01-01"}, 400, "since takes a time of the years 1970 to 9000"),
+            ({"until": "9999-12-31T23:59"}, 400, "until takes a time of the years 1970 to 9000"),
             ({"until": "2026-05-04T08:00"}, 400, "until must be later than since"),
             ({"person": "Zoe"}, 404, "nobody in texts is called &#39;Zoe&#39;; there are: Anna, "),
         ):
             for answer in (
                 http.get(DISTRUST, params={**given, **wrong}),
-                http.post(DISTRUST, params={**given, **wrong}, data=good),
+                http.post(DISTRUST, data={**good, **wrong}),
             ):
                 assert (answer.status_code, words in answer.text) == (status, True), answer.text
         for bad, status, words in (
@@ -204,7 +211,7 @@ def test_input_that_cannot_be_is_refused_with_words_and_nothing_is_stored(
             ({"epoch": ""}, 409, "nothing was done"),
             ({"to": "pipeline"}, 409, "pipeline is not offered"),
         ):
-            answer = http.post(DISTRUST, params=given, data={**good, **bad})
+            answer = http.post(DISTRUST, data={**good, **bad})
             assert (answer.status_code, words in answer.text) == (status, True), answer.text
         assert http.get("/review/loops/no/distrust", params=given).status_code == 404
         none = http.get(TRUST, params=given)
@@ -213,9 +220,75 @@ def test_input_that_cannot_be_is_refused_with_words_and_nothing_is_stored(
             assert conn.execute("select 1 from person_decisions").fetchall() == []
             assert versions.epoch(conn, "texts") == int(good["epoch"])
 
-        assert "The answers of Rob do not count any more" in http.post(DISTRUST, params=given, data=good).text
+        assert "The answers of Rob do not count any more" in http.post(DISTRUST, data=good).text
         later = {**given, "since": "2026-05-04T10:00"}
-        for again in (http.get(DISTRUST, params=later), http.post(DISTRUST, params=given, data=good)):
+        for again in (http.get(DISTRUST, params=later), http.post(DISTRUST, data=good)):
             assert (again.status_code, "decision 1 says already" in again.text) == (409, True)
         with database.transaction() as conn:
             assert len(conn.execute("select 1 from person_decisions").fetchall()) == 1
+
+
+def test_a_page_stores_what_it_showed_and_a_stale_one_does_nothing(database: Database, settings: Settings) -> None:
+    spec = texts_spec(overlap=1)
+    with database.transaction() as conn:
+        submit(conn, spec, [{"text": f"text {i}"} for i in range(3)], ["ham"] * 3)
+    say(database, spec, put_to_people(database, spec.name), [Said(0, 3, "ham"), Said(1, 1, "ham")])
+    shown_at, pressed_at = datetime.now(UTC) - timedelta(minutes=9), datetime.now(UTC)
+
+    def page(what: str, given: dict[str, str], now: datetime = pressed_at) -> Confirmation:
+        with database.transaction() as conn:
+            return distrusting.confirmation(conn, what, "texts", given, now)
+
+    def press(what: str, form: dict[str, str], to: str | None = None) -> str:
+        asked = replace(page(what, form), offers=[("pipeline", "")])
+        action = Action("mira", "random", asked.epoch, to)
+        return distrusting.carry_out(database, settings.models_dir, asked, form, action, pressed_at)
+
+    def stored() -> list[Decision]:
+        with database.transaction() as conn:
+            return decisions.list_(conn, "texts")
+
+    form = dict(page("distrust", {"person": "Rob", "since": "12h"}, shown_at).seen)
+    said = press("distrust", form, to="pipeline")  # it serves already, so no roll-back is possible
+    assert "The answers of Rob do not count any more." in said
+    assert "The roll-back failed: pipeline is champion of texts already" in said
+    assert [row.since for row in stored()] == [shown_at - timedelta(hours=12)]
+
+    anna = dict(page("distrust", {"person": "Anna", "since": "12h"}).seen)
+    asked = replace(page("distrust", anna), offers=[("pipeline", "")])
+    outcomes: list[str] = []
+
+    def at_once() -> None:
+        try:
+            action = Action("mira", "random", asked.epoch)
+            outcomes.append(distrusting.carry_out(database, settings.models_dir, asked, anna, action, pressed_at))
+        except Conflict as exc:
+            outcomes.append(str(exc))
+
+    with database.transaction() as conn:
+        projects.lock_hop(conn, "texts", "decisions")
+        both = [threading.Thread(target=at_once) for _ in range(2)]
+        for one in both:
+            one.start()
+        time.sleep(0.3)
+        assert not outcomes, "each decision waits for the one before"
+    for one in both:
+        one.join()
+    assert len(stored()) == 2
+    assert "decision 2 says already that these answers of Anna do not count" in outcomes
+
+    stale = dict(page("trust", {"person": "Rob"}).seen)
+    press("distrust", dict(page("distrust", {"person": "Rob", "since": "30d"}).seen))
+    with pytest.raises(Conflict, match="decisions about Rob have changed: nothing was done"):
+        press("trust", stale)
+    assert [row.ended_at for row in stored()] == [None] * 3
+    assert "The answers of Rob count again" in press("trust", dict(page("trust", {"person": "Rob"}).seen))
+
+    with database.transaction() as conn:
+        token = access.add(conn, "mira", ["review", "promote"])
+        loops.archive(conn, "texts", "ada")
+    with pytest.raises(Conflict, match=r"loop 'texts' was archived on .* by ada: `labelloop loop restore texts`"):
+        press("distrust", form)
+    http = create_app(settings, database).test_client()
+    html = http.get(WORKING, headers={"Authorization": f"Bearer {token}"}).text
+    assert ("Anna" in html, "Distrust" in html, "Trust" in html) == (True, False, False)

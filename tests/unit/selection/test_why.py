@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,10 @@ def test_a_loop_without_guesses_names_none() -> None:
         "margin 0.97",
     )
     assert split("a reason of an earlier version") == ("a reason of an earlier version", "")
+
+
+def test_a_whole_text_is_not_kept_in_memory() -> None:
+    text = "word " * 100
+    before = sys.getrefcount(text)
+    assert of_confidence(0.4, text).startswith("The model says word word word word wor…, but")
+    assert sys.getrefcount(text) == before
