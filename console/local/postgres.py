@@ -38,6 +38,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "logging_collector": "off",
+    # As in labelloop/store/database.py, for Label Studio's statements too.
+    "jit": "off",
 }
 
 

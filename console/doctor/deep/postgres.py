@@ -29,6 +29,7 @@ def snapshot(url: str) -> Iterator[Conn]:
         # Label Studio is read while the transaction is open, which may take minutes.
         conn.execute("set local idle_in_transaction_session_timeout = 0")
         conn.execute("set local statement_timeout = '10min'")
+        conn.execute("set local timezone = 'UTC'")
         yield conn
         conn.rollback()
 
