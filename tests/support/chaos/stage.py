@@ -22,7 +22,6 @@ import psutil
 
 from console.local.label_studio import LabelStudio
 from console.local.leftovers import mark
-from console.local.places import free_port
 from console.local.postgres import Command, Postgres, create_database
 from console.local.services import BACKEND, SYNC, gunicorn
 from console.local.supervisor import ROOT, Supervisor, python_env
@@ -35,6 +34,7 @@ from labelloop.store.tables import loops
 from tests.support import servers
 from tests.support.chaos.links import HttpLink, TcpLink
 from tests.support.chaos.schedule import POSTGRES_LINKS
+from tests.support.network.ports import own_port
 from tests.support.workers.backend_worker import PROGRAM
 
 LOOPS = {"one": 1, "two": 2}
@@ -146,7 +146,7 @@ def stage(folder: Path, seed: int, tell: Callable[[str], object], dump: Path | N
 def _label_studio(folder: Path, supervisor: Supervisor, postgres: Postgres, dump: Path | None) -> LabelStudio:
     create_database(postgres.url("postgres"), "labelloop_label_studio")  # the name that `up` gives it
     url = postgres.url("labelloop_label_studio")
-    studio = LabelStudio(folder / "label-studio", port=free_port(), database_url=url, extra_env=mark(folder))
+    studio = LabelStudio(folder / "label-studio", port=own_port(), database_url=url, extra_env=mark(folder))
     if dump is not None:
         studio.folder.mkdir()
         shutil.copy(dump / "account.json", studio.folder)
@@ -178,7 +178,7 @@ def _rooms(
         for spec in specs:
             loops.register(conn, spec)
 
-    ports = {"sync": free_port(), "backend": free_port()}
+    ports = {"sync": own_port(), "backend": own_port()}
     at = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     targets = {"intake": at["sync"], "doorbell": at["sync"], "label-studio": studio.url, "ml-backend": at["backend"]}
     http = {name: HttpLink(name, target, random.Random(rng.random())) for name, target in targets.items()}

@@ -19,11 +19,16 @@ def free_base() -> int:
 
 
 def free_address() -> str:
-    """Return host:port for a server that starts in a moment, or later again.
+    """Return host:port, as `own_port`."""
+    return f"127.0.0.1:{own_port()}"
+
+
+def own_port() -> int:
+    """Return a free port for a server that starts in a moment, or later again.
 
     The kernel could give a port of its own range to another process before the server is up.
     """
-    return next(f"127.0.0.1:{port}" for port in _TURN if is_free(port))
+    return next(port for port in _TURN if is_free(port))
 
 
 def _own_range(begin: int) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 import pika
 import pika.exceptions
 
-from console.local.places import free_port, is_free
+from console.local.places import is_free
+from tests.support.network.ports import own_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The program of Debian's package; the one in the path changes the user and the environment."""
@@ -29,7 +30,7 @@ class RabbitMQ:
         self._folder = folder
         (folder / "plugins").write_text("[].\n")
         (folder / "conf").write_text("")
-        self.port, mapper = free_port(), str(free_port())
+        self.port, mapper = own_port(), str(own_port())
         self._env = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),  # holds the cookie by which Erlang's nodes know each other
@@ -37,7 +38,7 @@ class RabbitMQ:
             "RABBITMQ_NODENAME": f"labelloop{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_DIST_PORT": str(own_port()),
             "RABBITMQ_MNESIA_BASE": str(folder),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
