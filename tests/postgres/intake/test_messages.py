@@ -66,6 +66,7 @@ def test_the_size_of_batches_and_a_second_delivery_change_nothing(
     assert sum(repeated.new.values()) == 0
 
 
+@pytest.mark.owner
 def test_a_message_that_postgres_cannot_store_is_refused_and_stops_no_other(database: Database) -> None:
     with database.transaction() as conn:
         conn.execute(

@@ -140,6 +140,7 @@ def sleeps(database: Database) -> bool:
         return conn.execute(asked).fetchone() is not None
 
 
+@pytest.mark.owner
 def test_a_row_that_postgres_refuses_never_costs_its_neighbour_although_others_hold_it(database: Database) -> None:
     write(database, body("bad").decode(), body("good").decode())
     with psycopg.connect(database.url, autocommit=True) as admin:

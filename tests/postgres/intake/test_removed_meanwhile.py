@@ -49,6 +49,7 @@ def waits(database: Database) -> bool:
         return conn.execute(waiting).fetchone() is not None
 
 
+@pytest.mark.owner
 @pytest.mark.parametrize("route", ["outputs", "lines", "otlp", "feedback"])
 def test_a_request_is_answered_410_and_nothing_is_stored(desk: Desk, route: str) -> None:
     asks: dict[str, Callable[[], Answer]] = {
@@ -66,6 +67,7 @@ def test_a_request_is_answered_410_and_nothing_is_stored(desk: Desk, route: str)
         assert removal.counts(conn, "pets") == {}
 
 
+@pytest.mark.owner
 def test_a_message_is_refused_with_the_reason(desk: Desk) -> None:
     settled = during_removal(desk, lambda: settle(desk.database, [Message("pets", body("b"))]))
     assert settled.refused[0].field == "loop", settled

@@ -179,6 +179,7 @@ def test_postgres_refuses_what_must_never_be(database: Database, statement: str,
     assert raised.value.diag.constraint_name == constraint
 
 
+@pytest.mark.owner
 def test_a_loop_is_removed_with_its_repeats(desk: RepeatingDesk) -> None:
     desk.send("a", "miaow")
     desk.give("a", "anna")
