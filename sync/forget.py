@@ -112,20 +112,17 @@ def forget(
         ids = [one.id for one in found]
         tasks = [] if project is None else forgetting.tasks_of(conn, project.instance, ids)
     shown = set(_texts(found))
-    deleted, studio = 0, None
+    deleted, cleared = 0, None
     if project is not None and project.project_id is not None:
         instruction = project.words.get(INSTRUCTION, "")
         if any(one.sent for one in found) or without_examples(instruction, shown) != instruction:
             announce("waiting for Label Studio: looking for the tasks")
             studio = gateway()
-            wanted = _tasks_there(studio, project, ids, tasks)
-            if wanted is None:
-                studio = None
-            else:
+            if (wanted := _tasks_there(studio, project, ids, tasks)) is not None:
                 with database.transaction() as conn:
                     proofs.begin(conn, wish.kind, spec.name, wish.names, by, why)
                 announce("waiting for Label Studio: deleting the tasks, and examples in the instruction")
-                deleted = _clear_label_studio(studio, project, wanted, shown)
+                deleted, cleared = _clear_label_studio(studio, project, wanted, shown), studio
     announce("removing the data from Postgres")
     with database.transaction() as conn:
         for hop in ("answers", "push"):  # in the order of sync/answering/feedback.py
@@ -134,8 +131,8 @@ def forget(
         if {one.id for one in again} - set(ids):
             raise Busy("an output with this name has just come: nothing is removed from Postgres yet, run it again")
         done = _remove(conn, spec, wish, again, deleted, by, why)
-    if studio is not None and project is not None:
-        _clear_examples(studio, project, shown)  # a check of the project may have written one meanwhile
+    if cleared is not None and project is not None:
+        _clear_examples(cleared, project, shown)  # a check of the project may have written one meanwhile
     return done
 
 

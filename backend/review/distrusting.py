@@ -163,5 +163,5 @@ def _distrust(
 def _trains(conn: Conn, loop: str) -> tuple[str, ...]:
     """Return the sentence about training: a run is requested if the loop has trained before."""
     spec = loops.get(conn, loop)
-    trains = spec is not None and spec.learner.is_trained and runs.latest(conn, loop, 1)
+    trains = spec is not None and runs.has_trained(conn, spec)
     return ("A training run is requested. The gate judges its version like any other.",) if trains else ()

@@ -120,11 +120,6 @@ def _cell(value: object) -> str:
     return ", ".join(map(str, value)) or "-"
 
 
-def counted(n: int, what: str) -> str:
-    """Return the number with its noun, such as `1 line` or `2,000 lines`."""
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
 def accuracy_words(found: Mapping[str, Any] | None) -> str | None:
     if not found or found.get("accuracy") is None:
         return None

@@ -25,3 +25,8 @@ def text_of(value: object) -> str | None:
     if value == 0 or LEAST <= abs(value) < MOST:
         return format(Decimal(repr(value + 0.0)), "f").removesuffix(".0")
     return re.sub(r"e([+-])0", r"e\1", repr(value))
+
+
+def counted(n: int, what: str) -> str:
+    """Return the number with its noun, such as `1 line` or `2,000 lines`."""
+    return f"{n:,} {what}{'s' * (n != 1)}"

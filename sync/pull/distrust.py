@@ -42,7 +42,7 @@ def settle_decisions(database: Database, spec: LoopSpec, why: str = CHANGED) -> 
             projects.lock_hop(conn, spec.name, "push")
             page = decisions.unsettled(conn, spec.name, after, PAGE)
             answers = resolve_everywhere(conn, spec, page)
-            if answers and spec.learner.is_trained and runs.latest(conn, spec.name, 1):
+            if answers and runs.has_trained(conn, spec):
                 runs.request(conn, spec.name, why)
                 jobs.ask(conn, jobs.RETRAIN, spec.name)
             done += Resolved(len(page), answers)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from console.cli.decisions import me, signed_by
-from console.cli.output import counted, plain, print_json, show, to_stderr
+from console.cli.output import plain, print_json, show, to_stderr
 from console.cli.progress import progress
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
+from labelloop.reading.texts import counted
 
 if TYPE_CHECKING:
     from labelloop.labelstudio.gateway import Gateway

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.cli.output import counted
 from labelloop.reading.ids import UserId
+from labelloop.reading.texts import counted
 from labelloop.versions.version import PIPELINE
 from sync.adopting.settings import planned
 from sync.adopting.survey import Survey

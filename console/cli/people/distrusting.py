@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from console.cli.decisions import signed_by
-from console.cli.output import counted, plain, print_json, to_stderr
+from console.cli.output import plain, print_json, to_stderr
 from console.cli.wrappers import as_json_too, not_blank, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.reading.moments import moment
+from labelloop.reading.texts import counted
 
 if TYPE_CHECKING:
     from labelloop.spec.loop import LoopSpec

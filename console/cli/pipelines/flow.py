@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from console.cli.output import counted, to_stderr
+from console.cli.output import to_stderr
 from labelloop.errors import Failed
+from labelloop.reading.texts import counted
 
 
 @click.command(short_help="a flow definition of Amazon A2I, as the trigger of a loop")

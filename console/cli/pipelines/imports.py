@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import counted, plain, show, to_stderr
+from console.cli.output import plain, show, to_stderr
 from console.cli.pipelines.flow import a2i
 from console.cli.progress import progress
 from console.cli.wrappers import Command, as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from console.files.imports_formats import FORMATS
 from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
+from labelloop.reading.texts import counted
 
 if TYPE_CHECKING:
     from console.files.imports import File

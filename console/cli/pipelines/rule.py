@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import counted, print_json, show, to_stderr
+from console.cli.output import print_json, show, to_stderr
 from console.cli.pipelines.source import options, source_of
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 from labelloop.reading.moments import moment
+from labelloop.reading.texts import counted
 
 if TYPE_CHECKING:
     from console.files.lines import Line

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from console.cli.output import counted, plain, show, to_stderr
+from console.cli.output import plain, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, LabelloopError, SpecError, UsageError
 from labelloop.process.settings import Settings
+from labelloop.reading.texts import counted
 
 
 @click.group()

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, columns, rows_of
 from labelloop.versions.runs import STALE_AFTER_S, RetrainRun
 
@@ -71,6 +72,11 @@ def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun
         """,
         {"prefix": prefix, "loop": loop},
     ).fetchall()
+
+
+def has_trained(conn: Conn, spec: LoopSpec) -> bool:
+    """Whether the loop's learner is trained, and a run was requested before: then changed answers ask for another."""
+    return spec.learner.is_trained and bool(latest(conn, spec.name, 1))
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
